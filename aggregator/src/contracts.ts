@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the data's way (ingest, spool, store) meets the decision's way (detector, bans, API). Both sides import
+// from here and not from each other; app.ts puts them together.
+import type { FlowBatch, Heartbeat, HostDeltas, InterfaceTable } from '@flowdam/proto'
+
+/** What ingest knows of an agent; one object per agent id for the daemon's life, updated in place. */
+export interface AgentInfo {
+  readonly id: string
+  connected: boolean
+  /** boot_id of the last Hello. */
+  bootId: number
+  version: string
+  hostname: string
+  kernel: string
+  interfaces: InterfaceTable
+  /** Our clock, milliseconds since 1970; 0 before the first message. */
+  lastSeenUnixMs: number
+  /** The agent's clock minus ours, milliseconds; the least seen lately, so that queueing does not count. */
+  clockSkewMs: number
+  /** The last Heartbeat, if one came. */
+  heartbeat: Heartbeat | undefined
+  /** Batches that never came, by the gaps in seq. */
+  gapBatches: number
+}
+
+export type AgentEvent = 'connected' | 'disconnected' | 'interfaces' | 'heartbeat'
+
+/** The detector's side of ingest. Called synchronously, before any flow of the same moment is handled; must not throw. */
+export interface DeltaSink {
+  /** `deltas.entries` may be kept: nobody writes to it afterwards. `receivedAtMs` is our clock, since 1970. */
+  onHostDeltas(agentId: string, deltas: HostDeltas, receivedAtMs: number): void
+  onAgentState(agent: AgentInfo, event: AgentEvent): void
+}
+
+/** The writer's side of ingest. */
+export interface BatchSink {
+  /**
+   * Takes the batch over (its records are changed in place) and resolves when it is durable as configured.
+   * Calls of one agent are made in order and take effect in order. Resolves with 'duplicate' for what is
+   * already there, and with 'dropped' (counted) when the spool is full and its policy is to drop. Rejects with
+   * FD_SPOOL_… when the disk fails; ingest then closes the stream, and the agent sends the batch again.
+   */
+  append(agent: BatchOrigin, batch: FlowBatch): Promise<AppendResult>
+  /** The newest seq of this boot that is durable, 0 for none. */
+  lastSeq(agentId: string, bootId: number): number
+}
+
+export type AppendResult = 'stored' | 'duplicate' | 'dropped'
+
+/** What the writer needs to know of where a batch comes from. */
+export interface BatchOrigin {
+  readonly id: string
+  /** Record's iface byte → source number, 256 entries. */
+  readonly sourceOfIface: Uint16Array
+  readonly clockSkewMs: number
+}
+
+/** Flow records since start, by stage. `flowdam_flows_total{stage}`. */
+export interface FlowCounters {
+  received: number
+  duplicate: number
+  spooled: number
+  stored: number
+}
+
+export function newFlowCounters(): FlowCounters {
+  return { received: 0, duplicate: 0, spooled: 0, stored: 0 }
+}

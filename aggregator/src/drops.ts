@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one place where anything may disappear. Metrics (flowdam_dropped_total), the API's Drop list and the docs use
+// these names; the unit is in the reason's comment.
+
+export const DROP_REASONS = {
+  ingest: [
+    'bad_hello', // streams
+    'bad_batch', // batches
+    'bad_deltas', // messages
+    'bad_message', // messages that protobuf could not read
+    'message_too_large', // messages
+    'too_many_agents', // streams
+    'gap', // batches that the agent no longer had
+  ],
+  spool: [
+    'full', // records
+    'write_failed', // records that were never acknowledged; the agent sends them again
+    'torn_tail', // bytes cut after a crash; never acknowledged
+    'unreadable_segment', // segments moved to the dead-letter folder
+  ],
+  store: [
+    'dead_letter', // records moved to the dead-letter folder
+  ],
+  detect: [
+    'table_full', // delta entries
+    'not_protected', // delta entries
+  ],
+  hooks: [
+    'queue_full', // hook runs
+    'gave_up', // hook runs
+  ],
+} as const
+
+export type DropStage = keyof typeof DROP_REASONS
+export type DropReason<S extends DropStage> = (typeof DROP_REASONS)[S][number]
+
+export interface DropCount {
+  stage: DropStage
+  reason: string
+  count: number
+}
+
+/** Counts what is lost. Cheap enough for each message, not meant for each record. */
+export class DropCounter {
+  readonly #counts = new Map<string, DropCount>()
+
+  add<S extends DropStage>(stage: S, reason: DropReason<S>, count: number): void {
+    if (count <= 0) return
+    const key = `${stage}/${reason}`
+    const seen = this.#counts.get(key)
+    if (seen) seen.count += count
+    else this.#counts.set(key, { stage, reason, count })
+  }
+
+  get(stage: DropStage, reason: string): number {
+    return this.#counts.get(`${stage}/${reason}`)?.count ?? 0
+  }
+
+  /** Only what is not zero: empty is the normal state. */
+  snapshot(): DropCount[] {
+    return [...this.#counts.values()].map((entry) => ({ ...entry }))
+  }
+}
