@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs'
+import { type Document, isMap, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { FlowdamError } from './errors.js'
+import { nearest } from './nearest.js'
+
+/** A path into the file: keys and list positions. */
+export type ConfigPath = readonly PropertyKey[]
+
+/** A complaint about one place; semantic checks of a component add their own through `ConfigFile.error`. */
+export interface ConfigIssue {
+  path: ConfigPath
+  message: string
+}
+
+/** A parsed file that still knows its lines, so that later checks can point at them. */
+export class ConfigFile<T> {
+  readonly file: string
+  readonly config: T
+  readonly #document: Document
+  readonly #lines: LineCounter
+
+  constructor(file: string, config: T, document: Document, lines: LineCounter) {
+    this.file = file
+    this.config = config
+    this.#document = document
+    this.#lines = lines
+  }
+
+  /** FD_CONFIG_INVALID with `file:line:column: key: message` for each issue. */
+  error(issues: readonly ConfigIssue[]): FlowdamError {
+    return configError(this.file, this.#document, this.#lines, issues)
+  }
+}
+
+/**
+ * Reads a YAML file and checks it against a strict schema. Throws FD_CONFIG_UNREADABLE or FD_CONFIG_INVALID; the
+ * latter lists every complaint with its place and, for an unknown key, the nearest known one.
+ */
+export function loadConfigFile<S extends z.ZodType>(file: string, schema: S): ConfigFile<z.output<S>> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new FlowdamError('FD_CONFIG_UNREADABLE', `cannot read the configuration file ${file}`, { cause })
+  }
+  return parseConfigText(file, text, schema)
+}
+
+/** loadConfigFile for who needs only the values. */
+export function loadConfig<S extends z.ZodType>(file: string, schema: S): z.output<S> {
+  return loadConfigFile(file, schema).config
+}
+
+/** The same for text that is already read; `file` is only for messages. */
+export function parseConfigText<S extends z.ZodType>(
+  file: string,
+  text: string,
+  schema: S,
+): ConfigFile<z.output<S>> {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true })
+  const broken = document.errors[0]
+  if (broken) {
+    const at = lines.linePos(broken.pos[0])
+    throw new FlowdamError(
+      'FD_CONFIG_INVALID',
+      `${file}:${at.line}:${at.col}: ${broken.message.split('\n')[0]}`,
+      {
+        cause: broken,
+      },
+    )
+  }
+  const value: unknown = document.toJS() ?? {}
+  const result = schema.safeParse(value)
+  if (result.success) return new ConfigFile(file, result.data, document, lines)
+  const issues = result.error.issues.flatMap((issue) => explain(issue, value, schema))
+  throw configError(file, document, lines, issues)
+}
+
+function explain(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): ConfigIssue[] {
+  if (issue.code !== 'unrecognized_keys') {
+    // A union reports one complaint for each member; the first that got beyond the type says what is wrong.
+    if (issue.code === 'invalid_union') {
+      const inner = issue.errors.flat().find((member) => member.code !== 'invalid_type')
+      if (inner) return explain({ ...inner, path: [...issue.path, ...inner.path] }, value, schema)
+    }
+    return [{ path: issue.path, message: issue.message }]
+  }
+  const known = knownKeys(schema, issue.path)
+  return issue.keys.map((key) => {
+    const close = nearest(key, known)
+    const hint = close
+      ? `; did you mean '${close}'?`
+      : known.length > 0
+        ? `; known are ${known.join(', ')}`
+        : ''
+    return { path: [...issue.path, key], message: `unknown key${hint}` }
+  })
+}
+
+interface SchemaShape {
+  def: {
+    type: string
+    shape?: Record<string, unknown>
+    element?: unknown
+    innerType?: unknown
+    in?: unknown
+    options?: unknown[]
+    valueType?: unknown
+  }
+}
+
+/** Keys that the schema knows at a path; follows objects, arrays, records, unions and wrappers such as optional. */
+function knownKeys(schema: unknown, path: ConfigPath): string[] {
+  const def = (schema as SchemaShape | undefined)?.def
+  if (!def) return []
+  if (def.innerType) return knownKeys(def.innerType, path)
+  if (def.in) return knownKeys(def.in, path)
+  if (def.options) return def.options.flatMap((option) => knownKeys(option, path))
+  const [step, ...rest] = path
+  if (step === undefined) return Object.keys(def.shape ?? {})
+  if (def.shape) return knownKeys(def.shape[String(step)], rest)
+  return knownKeys(def.element ?? def.valueType, rest)
+}
+
+function configError(
+  file: string,
+  document: Document,
+  lines: LineCounter,
+  issues: readonly ConfigIssue[],
+): FlowdamError {
+  const messages = issues.map((issue) => {
+    const at = position(document, lines, issue.path)
+    const key = issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : ''
+    return `${file}:${at.line}:${at.col}: ${key}${issue.message}`
+  })
+  return new FlowdamError('FD_CONFIG_INVALID', messages.join('\n'))
+}
+
+/** Line and column of a path: of the key itself where there is one, else of the nearest thing around it. */
+function position(document: Document, lines: LineCounter, path: ConfigPath): { line: number; col: number } {
+  let node: unknown = document.contents
+  let offset = (node as Node | null)?.range?.[0] ?? 0
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(
+        (item) => String((item.key as { value?: unknown } | null)?.value) === String(step),
+      )
+      if (!pair) break
+      offset = (pair.key as Node).range?.[0] ?? offset
+      node = pair.value
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)]
+      offset = (node as Node | undefined)?.range?.[0] ?? offset
+    } else break
+  }
+  return lines.linePos(offset)
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+export * from './address.js'
+export * from './config.js'
+export * from './errors.js'
+export * from './http.js'
+export * from './listen.js'
+export * from './log.js'
+export * from './nearest.js'
+export * from './prefix-map.js'
+export * from './process.js'
+export * from './units.js'
