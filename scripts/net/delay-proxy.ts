@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+export interface DelayProxyOptions {
+  target: { host: string; port: number }
+  /** Added to each direction, milliseconds; the round trip grows by twice this. */
+  oneWayMs: number
+}
+
+/** Bytes under way in one direction; more pauses the sender, as a full pipe would. */
+const MAX_IN_FLIGHT = 256 * 1024 * 1024
+
+/**
+ * A TCP proxy on loopback that lets every byte arrive later, for paths longer than this machine offers (its kernel has
+ * no netem). Order is kept, bandwidth is not limited.
+ */
+export class DelayProxy {
+  readonly #options: DelayProxyOptions
+  readonly #sockets = new Set<Socket>()
+  #server: Server | undefined
+  #cut = false
+
+  constructor(options: DelayProxyOptions) {
+    this.#options = options
+  }
+
+  get port(): number {
+    return (this.#server?.address() as AddressInfo | null)?.port ?? 0
+  }
+
+  async start(): Promise<void> {
+    const server = createServer((client) => this.#accept(client))
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(0, '127.0.0.1', resolve)
+    })
+    this.#server = server
+  }
+
+  /** Ends all connections and refuses new ones until `restore`. */
+  cut(): void {
+    this.#cut = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  restore(): void {
+    this.#cut = false
+  }
+
+  async stop(): Promise<void> {
+    this.cut()
+    const server = this.#server
+    this.#server = undefined
+    if (server) await new Promise<void>((resolve) => server.close(() => resolve()))
+  }
+
+  #accept(client: Socket): void {
+    if (this.#cut) {
+      client.destroy()
+      return
+    }
+    const upstream = connect(this.#options.target)
+    for (const socket of [client, upstream]) {
+      socket.setNoDelay(true)
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+      socket.on('error', () => socket.destroy())
+    }
+    this.#pipe(client, upstream)
+    this.#pipe(upstream, client)
+  }
+
+  #pipe(from: Socket, to: Socket): void {
+    const queue: { due: number; chunk: Buffer | null }[] = []
+    let queued = 0
+    let timer: NodeJS.Timeout | undefined
+    const release = () => {
+      timer = undefined
+      const now = performance.now()
+      while (queue[0] && queue[0].due <= now) {
+        const chunk = queue.shift()?.chunk
+        if (!chunk) {
+          to.end()
+          return
+        }
+        queued -= chunk.length
+        if (!to.destroyed) to.write(chunk)
+      }
+      if (from.isPaused() && queued < MAX_IN_FLIGHT / 2) from.resume()
+      if (queue[0]) timer = setTimeout(release, Math.max(0, queue[0].due - now))
+    }
+    const add = (chunk: Buffer | null) => {
+      queue.push({ due: performance.now() + this.#options.oneWayMs, chunk })
+      timer ??= setTimeout(release, this.#options.oneWayMs)
+    }
+    from.on('data', (chunk) => {
+      queued += chunk.length
+      if (queued > MAX_IN_FLIGHT) from.pause()
+      add(chunk)
+    })
+    from.on('end', () => add(null))
+    from.on('close', () => {
+      if (!from.readableEnded) to.destroy()
+    })
+    to.on('close', () => clearTimeout(timer))
+  }
+}
