@@ -12,12 +12,17 @@
  *   map           type            key                                          value
  *   flow_log      ARRAY mmapable  block * flow_slots + slot                    struct flow_record
  *                                 (the stray pair has no flows: block counts nr_cpus * 2 parts here)
- *   flow_index    ARRAY mmapable  block * index_slots + bucket                 __u32: 0 empty, else tag | slot + 1
+ *                                 A slot is written whole when it is taken: user space never clears it.
+ *   flow_index    ARRAY mmapable  block * index_buckets + bucket               struct index_bucket, 0 is empty
  *                                 (the same)
  *   overflow_log  ARRAY mmapable  block * FD_OVERFLOW_SLOTS + slot             struct flow_record
  *   part_states   ARRAY mmapable  block                                        struct part_state
  *   ledgers       ARRAY mmapable  block * FD_MAX_IFACES + iface                struct ledger
  *   control       ARRAY mmapable  0                                            struct control
+ *   drop_exact    HASH            address, 16 bytes                            struct drop_rule
+ *   drop_v4/v6    LPM_TRIE        struct drop_v4_key, drop_v6_key              struct drop_rule
+ *
+ * A drop rule names an address of ours: ingress compares the destination, egress the source.
  */
 #ifndef FLOWDAM_LAYOUT_H
 #define FLOWDAM_LAYOUT_H
@@ -48,6 +53,11 @@ enum fd_mark {
 	FD_MARK_OVERFLOW = 16,
 };
 
+/* An interface that is not in control.ifaces is counted under this number. */
+#define FD_IFACE_UNKNOWN 127
+/* Size of a bucket of flow_index: one cache line. What is inside concerns only the programs (bpf/count.h). */
+#define FD_INDEX_BUCKET_SIZE 64
+
 /* Section 2 of docs/architecture.md states each field; the same bytes go to the database. */
 struct flow_record {
 	__u8 src_addr[16];
@@ -68,7 +78,10 @@ struct flow_record {
 	__u8 ttl;
 };
 
-/* seen = flow + overflow + not_ip + malformed, in packets and bytes, for each interface, direction and epoch. */
+/*
+ * seen = flow + overflow + not_ip + malformed, in packets and bytes, for each interface, direction and epoch.
+ * Bytes are layer 3's; what has no layer 3 (not_ip, malformed) counts all that follows the Ethernet header.
+ */
 struct ledger {
 	__u64 seen_packets;
 	__u64 seen_bytes;
@@ -116,8 +129,27 @@ struct part_state {
 	__u64 unused[7];
 };
 
+/* Value of drop_exact, drop_v4 and drop_v6. */
+struct drop_rule {
+	__u64 expires_ns; /* CLOCK_MONOTONIC; from then on nothing is dropped, even if the agent is dead; 0: never */
+	__u64 packets;	  /* dropped by this rule, by all CPUs */
+	__u64 bytes;
+};
+
+/* Keys of drop_v4 and drop_v6 (LPM_TRIE); drop_exact (HASH) has the 16 bytes of the address as in flow_record. */
+struct drop_v4_key {
+	__u32 prefix_length;
+	__u8 addr[4];
+};
+
+struct drop_v6_key {
+	__u32 prefix_length;
+	__u8 addr[16];
+};
+
 enum fd_iface_flag {
 	FD_IFACE_DROP = 1, /* tap mode: XDP_DROP after counting */
+	FD_IFACE_L3 = 2,   /* frames start with the IP header (tun, WireGuard, PPP) */
 };
 
 struct iface_entry {
@@ -138,11 +170,11 @@ struct control {
 
 /* Fixed at load: the object's .rodata.settings. */
 struct settings {
-	__u64 hash_seed;
+	__u32 hash_keys[10];  /* random: nobody outside can aim for collisions */
 	__u32 layout_version; /* FD_LAYOUT_VERSION of the build; user space checks it */
 	__u32 nr_cpus;	      /* CPUs with parts: ids 0 .. nr_cpus - 1 */
 	__u32 flow_slots;     /* per part and epoch */
-	__u32 index_slots;    /* per part and epoch; power of two, at least 2 * flow_slots */
+	__u32 index_buckets;  /* per part and epoch; power of two, at least flow_slots / 4 */
 	__u32 drop_rules;     /* 1: look up drop rules */
 	__u32 inner_key;      /* 1: key of the tunnelled packet instead of the outer one */
 };
@@ -152,6 +184,7 @@ _Static_assert(__builtin_offsetof(struct flow_record, bytes) == FD_KEY_SIZE, "th
 _Static_assert(__builtin_offsetof(struct flow_record, ttl) == 63, "flow_record has no holes");
 _Static_assert(sizeof(struct ledger) == 128, "ledger is two cache lines");
 _Static_assert(sizeof(struct part_state) == 256, "part_state is four cache lines");
+_Static_assert(sizeof(struct settings) == 64, "settings is one cache line");
 _Static_assert(sizeof(struct iface_entry) == 8, "iface_entry is 8 bytes");
 
 #endif
