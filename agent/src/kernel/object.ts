@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync } from 'node:fs'
+import { FlowdamError } from '@flowdam/common'
+import type { Pointer } from './libbpf.js'
+import * as libbpf from './libbpf.js'
+import { type TestRun, testRun } from './test-run.js'
+
+/** A map of an object. Sizes may be set before the load; fd and memory are there after it. */
+export class BpfMap {
+  readonly name: string
+  readonly #map: Pointer
+  #mapping: { at: Pointer; memory: ArrayBuffer; size: number } | undefined
+
+  constructor(map: Pointer) {
+    this.#map = map
+    this.name = libbpf.mapName(map)
+  }
+
+  get fd(): number {
+    return libbpf.mapFd(this.#map)
+  }
+  get keySize(): number {
+    return libbpf.mapKeySize(this.#map)
+  }
+  get valueSize(): number {
+    return libbpf.mapValueSize(this.#map)
+  }
+  get maxEntries(): number {
+    return libbpf.mapMaxEntries(this.#map)
+  }
+
+  setMaxEntries(entries: number): void {
+    check(libbpf.mapSetMaxEntries(this.#map, entries), `cannot give map ${this.name} ${entries} entries`)
+  }
+
+  /** false: the map is not made at load; for maps that a configuration does not need. */
+  setAutocreate(create: boolean): void {
+    check(libbpf.mapSetAutocreate(this.#map, create), `cannot leave out map ${this.name}`)
+  }
+
+  /** Before the load: the bytes of a global-data map, writable. */
+  initialValue(): ArrayBuffer {
+    const memory = libbpf.mapInitialValue(this.#map)
+    if (!memory) throw new FlowdamError('FD_BPF_OBJECT', `map ${this.name} has no initial value`)
+    return memory
+  }
+
+  /** After the load: the kernel's own memory of an array map with BPF_F_MMAPABLE, shared. Mapped once. */
+  memory(): ArrayBuffer {
+    if (!this.#mapping) {
+      const stride = Math.ceil(this.valueSize / 8) * 8
+      const size = stride * this.maxEntries
+      const mapped = libbpf.mmapShared(this.fd, size)
+      if (typeof mapped === 'number') {
+        throw new FlowdamError(
+          'FD_BPF_MMAP',
+          `cannot map ${size} bytes of map ${this.name}: ${libbpf.errorName(mapped)}`,
+        )
+      }
+      this.#mapping = { ...mapped, size }
+    }
+    return this.#mapping.memory
+  }
+
+  /** Gives the memory back; nobody may touch its ArrayBuffer afterwards. */
+  unmap(): void {
+    if (this.#mapping) libbpf.munmap(this.#mapping.at, this.#mapping.size)
+    this.#mapping = undefined
+  }
+}
+
+/** A program of an object. */
+export class BpfProgram {
+  readonly name: string
+  readonly section: string
+  readonly #program: Pointer
+
+  constructor(program: Pointer) {
+    this.#program = program
+    this.name = libbpf.programName(program)
+    this.section = libbpf.programSection(program)
+  }
+
+  /** After the load, if it was chosen for it. */
+  get fd(): number {
+    return libbpf.programFd(this.#program)
+  }
+  get instructions(): number {
+    return libbpf.programInstructions(this.#program)
+  }
+
+  /** Before the load: whether the load includes this program. */
+  setAutoload(load: boolean): void {
+    check(libbpf.programSetAutoload(this.#program, load), `cannot choose program ${this.name}`)
+  }
+
+  /** Runs a packet through the loaded program `repeat` times; see testRun. */
+  testRun(packet: Uint8Array, repeat = 1): TestRun {
+    return testRun(this.fd, this.name, packet, repeat)
+  }
+}
+
+/** A BPF object file: open, choose and size, load, use, close. */
+export class BpfObject {
+  readonly path: string
+  readonly #object: Pointer
+  readonly #maps = new Map<string, BpfMap>()
+  readonly #programs = new Map<string, BpfProgram>()
+  #closed = false
+
+  /** FD_BPF_OBJECT_MISSING, FD_BPF_OBJECT, FD_LIBBPF_MISSING. */
+  static open(path: string): BpfObject {
+    if (!existsSync(path)) {
+      throw new FlowdamError('FD_BPF_OBJECT_MISSING', `there is no BPF object at ${path}`, {
+        remedy: 'build it with `npm run build:native`, or name it in the configuration as bpf_object',
+      })
+    }
+    const { result, log } = libbpf.withMessages(() => libbpf.objectOpen(path))
+    if (typeof result === 'number') {
+      throw new FlowdamError(
+        'FD_BPF_OBJECT',
+        `libbpf ${libbpf.libbpfVersion()} cannot read ${path}: ${libbpf.errorName(result)}\n${log.trim()}`,
+      )
+    }
+    return new BpfObject(path, result)
+  }
+
+  private constructor(path: string, object: Pointer) {
+    this.path = path
+    this.#object = object
+    for (const pointer of libbpf.objectMaps(object)) {
+      const map = new BpfMap(pointer)
+      this.#maps.set(map.name, map)
+    }
+    for (const pointer of libbpf.objectPrograms(object)) {
+      const program = new BpfProgram(pointer)
+      this.#programs.set(program.name, program)
+    }
+  }
+
+  get maps(): BpfMap[] {
+    return [...this.#maps.values()]
+  }
+  get programs(): BpfProgram[] {
+    return [...this.#programs.values()]
+  }
+
+  map(name: string): BpfMap {
+    const map = this.#maps.get(name)
+    if (!map) throw this.#lacks('map', name)
+    return map
+  }
+
+  hasMap(name: string): boolean {
+    return this.#maps.has(name)
+  }
+
+  program(name: string): BpfProgram {
+    const program = this.#programs.get(name)
+    if (!program) throw this.#lacks('program', name)
+    return program
+  }
+
+  hasProgram(name: string): boolean {
+    return this.#programs.has(name)
+  }
+
+  /** Loads only these programs; all when not called. */
+  choosePrograms(names: readonly string[]): void {
+    for (const name of names) this.program(name)
+    for (const program of this.programs) program.setAutoload(names.includes(program.name))
+  }
+
+  /** Into the kernel. FD_BPF_REFUSED carries the verifier's log; FD_NOT_PERMITTED, FD_BPF_MEMORY. */
+  load(): void {
+    const { result, log } = libbpf.withMessages(() => libbpf.objectLoad(this.#object))
+    if (result >= 0) return
+    const name = libbpf.errorName(result)
+    if (name === 'EPERM') {
+      throw new FlowdamError('FD_NOT_PERMITTED', `the kernel refuses ${this.path}: EPERM\n${log.trim()}`, {
+        remedy: 'run as root, or give the process CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON',
+      })
+    }
+    if (name === 'ENOMEM' || name === 'E2BIG') {
+      throw new FlowdamError(
+        'FD_BPF_MEMORY',
+        `no kernel memory for the maps of ${this.path}: ${name}\n${log.trim()}`,
+        {
+          remedy:
+            'lower flow_slots (64 bytes × 4 × CPUs each), or give the machine or its cgroup more memory',
+        },
+      )
+    }
+    throw new FlowdamError('FD_BPF_REFUSED', `the kernel refuses ${this.path}: ${name}\n${log.trim()}`)
+  }
+
+  /** Frees everything; maps' memory may not be touched afterwards. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const map of this.maps) map.unmap()
+    libbpf.objectClose(this.#object)
+  }
+
+  #lacks(kind: string, name: string): FlowdamError {
+    return new FlowdamError('FD_BPF_OBJECT', `${this.path} has no ${kind} '${name}'`, {
+      remedy: 'it is of another version; build it again with `npm run build:native`',
+    })
+  }
+}
+
+function check(status: number, what: string): void {
+  if (status < 0) throw new FlowdamError('FD_BPF_OBJECT', `${what}: ${libbpf.errorName(status)}`)
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+import { FlowdamError } from '@flowdam/common'
+import { errorName, programTestRun } from './libbpf.js'
+
+export interface TestRun {
+  /** What the program returned: XDP_DROP 1, XDP_PASS 2, TC_ACT_OK 0, TC_ACT_UNSPEC -1 as 4294967295. */
+  retval: number
+  /** Average time of one run in nanoseconds, as the kernel measured it. */
+  durationNs: number
+  /** The packet as the program left it. */
+  dataOut: Buffer
+}
+
+/**
+ * BPF_PROG_TEST_RUN: runs a loaded program on a packet (from the Ethernet header on) without any interface. The
+ * program sees ifindex 1 (lo) of this network namespace. Blocks for repeat × duration. FD_BPF_TEST_RUN.
+ */
+export function testRun(programFd: number, name: string, packet: Uint8Array, repeat = 1): TestRun {
+  const result = programTestRun(programFd, packet, repeat)
+  if (typeof result === 'number') {
+    throw new FlowdamError('FD_BPF_TEST_RUN', `cannot run program ${name}: ${errorName(result)}`)
+  }
+  return result
+}
