@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { randomBytes } from 'node:crypto'
+import { webcrypto as crypto } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { FlowdamError } from '@flowdam/common'
 import {
   type Geometry,
   geometry,
+  HASH_KEYS,
   LAYOUT_VERSION,
   mapEntries,
   SETTINGS_SIZE,
@@ -24,7 +25,7 @@ export interface FlowObjectOptions {
   /** Flows per part and epoch. */
   flowSlots: number
   /** Random by default, so that nobody outside can aim for collisions. Fixed in tests. */
-  hashSeed?: bigint | undefined
+  hashKeys?: Uint32Array | undefined
   dropRules?: boolean | undefined
   innerKey?: boolean | undefined
   /** Programs to load; all by default. */
@@ -78,10 +79,11 @@ function writeSettings(object: BpfObject, sizes: Geometry, options: FlowObjectOp
   const view = new DataView(memory)
   const version = view.getUint32(SettingsOffset.layoutVersion, true)
   if (version !== LAYOUT_VERSION) throw wrongVersion(object, `its layout version is ${version}`)
-  view.setBigUint64(SettingsOffset.hashSeed, options.hashSeed ?? randomBytes(8).readBigUInt64LE(), true)
+  const keys = options.hashKeys ?? randomWords(HASH_KEYS)
+  for (let i = 0; i < HASH_KEYS; i++) view.setUint32(SettingsOffset.hashKeys + i * 4, keys[i] ?? 0, true)
   view.setUint32(SettingsOffset.nrCpus, sizes.nrCpus, true)
   view.setUint32(SettingsOffset.flowSlots, sizes.flowSlots, true)
-  view.setUint32(SettingsOffset.indexSlots, sizes.indexSlots, true)
+  view.setUint32(SettingsOffset.indexBuckets, sizes.indexBuckets, true)
   view.setUint32(SettingsOffset.dropRules, options.dropRules ? 1 : 0, true)
   view.setUint32(SettingsOffset.innerKey, options.innerKey ? 1 : 0, true)
 }
@@ -92,4 +94,8 @@ function wrongVersion(object: BpfObject, why: string): FlowdamError {
     `${object.path} does not fit this agent: ${why}, the agent's is ${LAYOUT_VERSION}`,
     { remedy: 'build both from the same source: `npm run build`' },
   )
+}
+
+function randomWords(count: number): Uint32Array {
+  return crypto.getRandomValues(new Uint32Array(count))
 }

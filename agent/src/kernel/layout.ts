@@ -6,6 +6,8 @@
 export const LAYOUT_VERSION = 1
 
 export const MAX_IFACES = 128
+/** What is seen on an interface that is not in control.ifaces is counted under this number. */
+export const IFACE_UNKNOWN = 127
 export const OVERFLOW_SLOTS = 4096
 export const IFACE_BUCKETS = 512
 export const IFACE_PROBES = 8
@@ -63,18 +65,19 @@ export const ControlOffset = { parity: 0, epochStartNs: 8, ifaces: 64 } as const
 export const CONTROL_SIZE = ControlOffset.ifaces + IFACE_BUCKETS * 8
 export const IfaceEntryOffset = { ifindex: 0, iface: 4, flags: 5 } as const
 export const IFACE_ENTRY_SIZE = 8
-export const IfaceFlag = { drop: 1 } as const
+export const IfaceFlag = { drop: 1, layer3: 2 } as const
 
 /** struct settings. */
-export const SETTINGS_SIZE = 32
+export const SETTINGS_SIZE = 64
+export const HASH_KEYS = 10
 export const SettingsOffset = {
-  hashSeed: 0,
-  layoutVersion: 8,
-  nrCpus: 12,
-  flowSlots: 16,
-  indexSlots: 20,
-  dropRules: 24,
-  innerKey: 28,
+  hashKeys: 0,
+  layoutVersion: 40,
+  nrCpus: 44,
+  flowSlots: 48,
+  indexBuckets: 52,
+  dropRules: 56,
+  innerKey: 60,
 } as const
 
 /** Direction of a part: the low bit of its number. */
@@ -85,7 +88,8 @@ export interface Geometry {
   /** CPUs with parts of their own: ids 0 to nrCpus - 1. */
   readonly nrCpus: number
   readonly flowSlots: number
-  readonly indexSlots: number
+  /** Buckets of eight in flow_index, a power of two. */
+  readonly indexBuckets: number
   /** Parts with flows: one for each CPU and direction. */
   readonly flowParts: number
   /** The same and the stray pair: parts with ledger and overflow. */
@@ -93,16 +97,19 @@ export interface Geometry {
 }
 
 export function geometry(nrCpus: number, flowSlots: number): Geometry {
-  let indexSlots = 1
-  while (indexSlots < flowSlots * 2) indexSlots *= 2
-  return { nrCpus, flowSlots, indexSlots, flowParts: nrCpus * 2, nrParts: (nrCpus + 1) * 2 }
+  let indexBuckets = 1
+  while (indexBuckets < flowSlots / 4) indexBuckets *= 2
+  return { nrCpus, flowSlots, indexBuckets, flowParts: nrCpus * 2, nrParts: (nrCpus + 1) * 2 }
 }
+
+/** Bytes of struct index_bucket. */
+export const INDEX_BUCKET_SIZE = 64
 
 /** max_entries of each map with blocks. */
 export function mapEntries(g: Geometry) {
   return {
     flow_log: 2 * g.flowParts * g.flowSlots,
-    flow_index: 2 * g.flowParts * g.indexSlots,
+    flow_index: 2 * g.flowParts * g.indexBuckets,
     overflow_log: 2 * g.nrParts * OVERFLOW_SLOTS,
     part_states: 2 * g.nrParts,
     ledgers: 2 * g.nrParts * MAX_IFACES,
