@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { commandIn } from './commands.js'
+import { EDGE_BGP, type LabNetwork, type Place, ROUTER_BGP } from './network.js'
+import { LabProcess } from './process.js'
+import { waitFor } from './wait.js'
+
+/** RFC 7999: BLACKHOLE, as GoBGP's JSON has it. */
+export const BLACKHOLE_COMMUNITY = 65535 * 65536 + 666
+
+export interface Route {
+  prefix: string
+  nextHop: string
+  communities: number[]
+}
+
+interface RibPath {
+  attrs?: { type: number; communities?: number[]; nexthop?: string }[]
+}
+
+// RFC 4271 and RFC 1997 attribute types.
+const NEXT_HOP = 3
+const COMMUNITIES = 8
+const MP_REACH = 14
+
+/** AS numbers for documentation (RFC 5398). */
+const SPEAKERS = {
+  edge: { as: 64500, address: EDGE_BGP, peer: { as: 64501, address: ROUTER_BGP } },
+  router: { as: 64501, address: ROUTER_BGP, peer: { as: 64500, address: EDGE_BGP } },
+} as const
+
+/** One gobgpd in its namespace, its API on that namespace's loopback only. */
+export class Speaker {
+  readonly place: keyof typeof SPEAKERS & Place
+  readonly #network: LabNetwork
+  readonly #process: LabProcess
+
+  constructor(network: LabNetwork, place: keyof typeof SPEAKERS) {
+    this.place = place
+    this.#network = network
+    const config = join(network.folder, `gobgpd-${place}.toml`)
+    this.#process = new LabProcess({
+      name: `gobgpd of the ${place}`,
+      program: 'gobgpd',
+      args: ['-f', config, '--api-hosts', '127.0.0.1:50051', '--pprof-disable', '--log-plain'],
+      namespace: network.namespaces[place],
+      logFile: join(network.folder, `gobgpd-${place}.log`),
+      // Both speakers are small; one thread each leaves the cores to the daemons.
+      env: { GOMAXPROCS: '1' },
+    })
+  }
+
+  async start(): Promise<void> {
+    const { as, address, peer } = SPEAKERS[this.place]
+    writeFileSync(
+      join(this.#network.folder, `gobgpd-${this.place}.toml`),
+      `[global.config]
+  as = ${as}
+  router-id = "${address}"
+  local-address-list = ["${address}"]
+
+[[neighbors]]
+  [neighbors.config]
+    neighbor-address = "${peer.address}"
+    peer-as = ${peer.as}
+  [neighbors.transport.config]
+    local-address = "${address}"
+    # One side calls, so that two calls never collide.
+    passive-mode = ${this.place === 'router'}
+  [neighbors.timers.config]
+    connect-retry = 1
+    hold-time = 9
+    keepalive-interval = 3
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "ipv4-unicast"
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "ipv6-unicast"
+`,
+    )
+    this.#process.start()
+    await waitFor(`the API of ${this.#process.name}`, () => {
+      if (!this.#process.running) {
+        throw new Error(`${this.#process.name} ended:\n${this.#process.logTail()}`)
+      }
+      return this.gobgp(['global']).catch(() => undefined)
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop()
+  }
+
+  gobgp(args: readonly string[]): Promise<string> {
+    return commandIn(this.#network.namespaces[this.place], 'gobgp', args)
+  }
+
+  /** Until the session to the other speaker is up. */
+  async established(): Promise<void> {
+    await waitFor(`the BGP session of the ${this.place}`, async () => {
+      const neighbours = await this.gobgp(['neighbor'])
+      return / Establ /.test(neighbours) ? true : undefined
+    })
+  }
+
+  /** The best routes of its table. */
+  async routes(): Promise<Route[]> {
+    const tables = await Promise.all(
+      ['ipv4', 'ipv6'].map((family) => this.gobgp(['-j', 'global', 'rib', '-a', family])),
+    )
+    return tables.flatMap((table) => readTable(JSON.parse(table) as Record<string, RibPath[]>))
+  }
+
+  /** The route of exactly this prefix, or undefined. */
+  async route(prefix: string): Promise<Route | undefined> {
+    const routes = await this.routes()
+    return routes.find((route) => route.prefix === prefix)
+  }
+}
+
+function readTable(table: Record<string, RibPath[]>): Route[] {
+  return Object.entries(table).flatMap(([prefix, [best]]) => {
+    if (!best) return []
+    const attributes = best.attrs ?? []
+    const hop = attributes.find(({ type }) => type === NEXT_HOP || type === MP_REACH)
+    return {
+      prefix,
+      nextHop: hop?.nexthop ?? '',
+      communities: attributes.find(({ type }) => type === COMMUNITIES)?.communities ?? [],
+    }
+  })
+}
