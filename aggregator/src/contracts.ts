@@ -1,7 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where the data's way (ingest, spool, store) meets the decision's way (detector, bans, API). Both sides import
-// from here and not from each other; app.ts puts them together.
+// from here and not from each other; app.ts puts them together:
+//
+//   drops, flows = new DropCounter(), newFlowCounters()
+//   sources = new SourceRegistry(directory)                                          sources/registry.js
+//   spool   = new Spool({ ...spoolOptions(config.store), drops, flows, log })        spool/spool.js, store/config.js
+//   store   = new Store({ config: config.store, spool, sources, drops, flows, log }) store/store.js
+//   queries = new FlowQueries(store)                                                 flows/queries.js
+//   ingest  = new IngestServer({ deltas, batches: spool, sources, drops, log, config: { networks, exemptRemote } })
+//                                                                                    ingest/server.js
+//   grpc    = new GrpcEndpoint({ listen: config.listen.grpc, log })                  ingest/endpoint.js
+//   grpc.add(IngestServiceService, ingest.service), grpc.add(StatusServiceService, …), …
+//
+// Constructors do nothing. start() in this order, stop() in the reverse. `config.store` is zStore of store/config.js.
+// For the API: store.status() is a StoreStatus, ingest.agents() a list of AgentInfo, ingest.ledger() LedgerTotals,
+// drops.snapshot(), flows; queries.query(request) answers QueryFlows. On reload: ingest.setConfig(); for drop rules
+// in the kernel: ingest.setRules().
 import type { FlowBatch, Heartbeat, HostDeltas, InterfaceTable } from '@flowdam/proto'
 
 /** What ingest knows of an agent; one object per agent id for the daemon's life, updated in place. */
@@ -37,8 +52,8 @@ export interface DeltaSink {
 export interface BatchSink {
   /**
    * Takes the batch over (its records are changed in place) and resolves when it is durable as configured.
-   * Calls of one agent are made in order and take effect in order. Resolves with 'duplicate' for what is
-   * already there, and with 'dropped' (counted) when the spool is full and its policy is to drop. Rejects with
+   * Calls of one agent are made in order and take effect in order. Resolves with 'duplicate' for what is already
+   * there, and with 'dropped' (counted) when the spool is full and its policy is to drop. Rejects with
    * FD_SPOOL_… when the disk fails; ingest then closes the stream, and the agent sends the batch again.
    */
   append(agent: BatchOrigin, batch: FlowBatch): Promise<AppendResult>
@@ -51,8 +66,10 @@ export type AppendResult = 'stored' | 'duplicate' | 'dropped'
 /** What the writer needs to know of where a batch comes from. */
 export interface BatchOrigin {
   readonly id: string
-  /** Record's iface byte → source number, 256 entries. */
+  /** Record's iface byte → source number, 256 entries; 0 where the interface table had nothing. */
   readonly sourceOfIface: Uint16Array
+  /** Gives an iface byte that no interface table named a source of its own, so that its flows are kept. */
+  learnIface(iface: number): void
   readonly clockSkewMs: number
 }
 

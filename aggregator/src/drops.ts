@@ -14,10 +14,9 @@ export const DROP_REASONS = {
     'gap', // batches that the agent no longer had
   ],
   spool: [
-    'full', // records
-    'write_failed', // records that were never acknowledged; the agent sends them again
-    'torn_tail', // bytes cut after a crash; never acknowledged
-    'unreadable_segment', // segments moved to the dead-letter folder
+    'full', // records; spool.max is reached
+    'queue_full', // records; the disk is too slow or fails, and the memory before it is full
+    'unreadable_segment', // segments without a usable sidecar, moved to the dead-letter folder
   ],
   store: [
     'dead_letter', // records moved to the dead-letter folder
