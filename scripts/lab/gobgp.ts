@@ -15,7 +15,16 @@ export interface Route {
   communities: number[]
 }
 
+/** A change of the router's table, at the moment `gobgp monitor` said so. */
+export interface RouteChange {
+  at: number
+  present: boolean
+  route: Route
+}
+
 interface RibPath {
+  nlri?: { prefix?: string }
+  withdrawal?: boolean
   attrs?: { type: number; communities?: number[]; nexthop?: string }[]
 }
 
@@ -97,6 +106,25 @@ export class Speaker {
     return commandIn(this.#network.namespaces[this.place], 'gobgp', args)
   }
 
+  /** Calls `onChange` for each route that comes or goes, from now on; stop the process to end it. */
+  watch(onChange: (change: RouteChange) => void): LabProcess {
+    const monitor = new LabProcess({
+      name: `gobgp monitor of the ${this.place}`,
+      program: 'gobgp',
+      args: ['-j', 'monitor', 'global', 'rib'],
+      namespace: this.#network.namespaces[this.place],
+      logFile: join(this.#network.folder, `gobgp-monitor-${this.place}.log`),
+      onLine: (line) => {
+        for (const path of JSON.parse(line) as RibPath[]) {
+          const route = readPath(path.nlri?.prefix ?? '', path)
+          onChange({ at: Date.now(), present: path.withdrawal !== true, route })
+        }
+      },
+    })
+    monitor.start()
+    return monitor
+  }
+
   /** Until the session to the other speaker is up. */
   async established(): Promise<void> {
     await waitFor(`the BGP session of the ${this.place}`, async () => {
@@ -121,14 +149,15 @@ export class Speaker {
 }
 
 function readTable(table: Record<string, RibPath[]>): Route[] {
-  return Object.entries(table).flatMap(([prefix, [best]]) => {
-    if (!best) return []
-    const attributes = best.attrs ?? []
-    const hop = attributes.find(({ type }) => type === NEXT_HOP || type === MP_REACH)
-    return {
-      prefix,
-      nextHop: hop?.nexthop ?? '',
-      communities: attributes.find(({ type }) => type === COMMUNITIES)?.communities ?? [],
-    }
-  })
+  return Object.entries(table).flatMap(([prefix, [best]]) => (best ? [readPath(prefix, best)] : []))
+}
+
+function readPath(prefix: string, path: RibPath): Route {
+  const attributes = path.attrs ?? []
+  const hop = attributes.find(({ type }) => type === NEXT_HOP || type === MP_REACH)
+  return {
+    prefix,
+    nextHop: hop?.nexthop ?? '',
+    communities: attributes.find(({ type }) => type === COMMUNITIES)?.communities ?? [],
+  }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { inNamespace } from './commands.js'
 
 export interface ProcessOptions {
@@ -14,6 +15,8 @@ export interface ProcessOptions {
   logFile: string
   /** Keeps standard output for `output()`. */
   capture?: boolean
+  /** Gets each line of standard output as it comes, instead. */
+  onLine?: (line: string) => void
   env?: Readonly<Record<string, string>>
 }
 
@@ -39,19 +42,18 @@ export class LabProcess {
   }
 
   start(): void {
-    const { program, args, namespace, logFile, capture = false, env } = this.#options
+    const { program, args, namespace, logFile, capture = false, onLine, env } = this.#options
     const [file, argv] = namespace ? inNamespace(namespace, program, args) : [program, [...args]]
     const log = openSync(logFile, 'a')
     const child = spawn(file, argv, {
-      stdio: ['ignore', capture ? 'pipe' : log, log],
+      stdio: ['ignore', capture || onLine ? 'pipe' : log, log],
       detached: true,
       env: { ...process.env, ...env },
     })
     closeSync(log)
     this.#child = child
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.#output += text
-    })
+    if (onLine && child.stdout) createInterface(child.stdout).on('line', onLine)
+    else child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#keep(text))
     this.#end = new Promise((resolve, reject) => {
       child.once('error', (cause) => reject(new Error(`cannot start ${file}`, { cause })))
       // 'close' comes after the last output, 'exit' may not.
@@ -62,6 +64,10 @@ export class LabProcess {
     })
     // Whoever waits sees the error; nobody has to.
     this.#end.catch(() => {})
+  }
+
+  #keep(text: string): void {
+    this.#output += text
   }
 
   get pid(): number {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which test files belong to which ring.
+import { existsSync, readdirSync } from 'node:fs'
+import { join, sep } from 'node:path'
+import { ROOT } from '../setup/run.mjs'
+
+const WORKSPACES = ['proto', 'common', 'agent', 'aggregator', 'ctl', 'scripts']
+
+/** Nearest to the code first; a ring runs its files one by one when they share the kernel and the two cores. */
+export const RINGS = {
+  unit: {
+    what: 'no root, no network',
+    folders: WORKSPACES.map((name) => join(name, 'dist')),
+    concurrency: 2,
+  },
+  kernel: { what: 'programs in the real kernel', folders: ['bpf', 'agent'].map(inTest), concurrency: 1 },
+  lab: { what: 'real daemons and packets', folders: ['lab', 'store', 'detect'].map(inTest), concurrency: 1 },
+}
+
+/** Compiled test files whose source still exists: tsc leaves the results of deleted sources behind. */
+export function testFiles(ring) {
+  return RINGS[ring].folders.flatMap((folder) => walk(folder)).filter(hasSource)
+}
+
+function inTest(folder) {
+  return join('test', 'dist', folder)
+}
+
+function walk(folder) {
+  if (!existsSync(join(ROOT, folder))) return []
+  return readdirSync(join(ROOT, folder), { withFileTypes: true })
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(path)
+      return entry.name.endsWith('.test.js') ? [path] : []
+    })
+}
+
+function hasSource(file) {
+  const source = file.replace(/\.js$/, '.ts')
+  // scripts and test compile from their own folder, the others from src.
+  return [`${sep}src${sep}`, sep].some((place) =>
+    existsSync(join(ROOT, source.replace(`${sep}dist${sep}`, place))),
+  )
+}
