@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What the kernel programs and user space share: the flow record, the maps' geometry and the control words.
- * TypeScript's copy is agent/src/kernel/layout.ts; test/bpf/layout.test.ts compares it with the object's BTF.
+ * What the kernel programs and user space share: the flow record, the maps' geometry and the
+ * control words. TypeScript's copy is agent/src/kernel/layout.ts; test/bpf/layout.test.ts compares
+ * it with the object's BTF.
  *
- * A "part" belongs to one writer: part = cpu * 2 + direction (0 ingress by XDP, 1 egress by TC). XDP does not
- * nest on one CPU and TC does not nest with itself there, so a part's counters need no atomics. One pair of parts
- * more, the last, is for CPUs that came online after the load ("stray"): only ledger and overflow, with atomics.
+ * A "part" belongs to one writer: part = cpu * 2 + direction (0 ingress by XDP, 1 egress by TC).
+ * XDP does not nest on one CPU and TC does not nest with itself there, so a part's counters need no
+ * atomics. One pair of parts more, the last, is for CPUs that came online after the load ("stray"):
+ * only ledger and overflow, with atomics.
  *
  *   nr_parts = (nr_cpus + 1) * 2        block(parity, part) = parity * nr_parts + part
  *
  *   map           type            key                                          value
  *   flow_log      ARRAY mmapable  block * flow_slots + slot                    struct flow_record
- *                                 (the stray pair has no flows: block counts nr_cpus * 2 parts here)
- *                                 A slot is written whole when it is taken: user space never clears it.
- *   flow_index    ARRAY mmapable  block * index_buckets + bucket               struct index_bucket, 0 is empty
- *                                 (the same)
+ *                                 (the stray pair has no flows: block counts nr_cpus * 2 parts
+ * here) A slot is written whole when it is taken: user space never clears it. flow_index    ARRAY
+ * mmapable  block * index_buckets + bucket               struct index_bucket, 0 is empty (the same)
  *   overflow_log  ARRAY mmapable  block * FD_OVERFLOW_SLOTS + slot             struct flow_record
  *   part_states   ARRAY mmapable  block                                        struct part_state
  *   ledgers       ARRAY mmapable  block * FD_MAX_IFACES + iface                struct ledger
  *   control       ARRAY mmapable  0                                            struct control
- *   drop_exact    HASH            address, 16 bytes                            struct drop_rule
+ *   drop_exact    HASH            struct drop_exact_key                        struct drop_rule
  *   drop_v4/v6    LPM_TRIE        struct drop_v4_key, drop_v6_key              struct drop_rule
  *
  * A drop rule names an address of ours: ingress compares the destination, egress the source.
@@ -37,11 +38,14 @@
 /* iface is seven bits of the record; the eighth is the direction. */
 #define FD_MAX_IFACES 128
 #define FD_IFACE_EGRESS 0x80
-/* Destinations (or sources, on egress) counted one by one per part when the flow log is full. Power of two. */
+/* Destinations (or sources, on egress) counted one by one per part when the flow log is full. Power
+ * of two. */
 #define FD_OVERFLOW_SLOTS 4096
-/* The last FD_MAX_IFACES slots of overflow_log: one "other" per interface, for what finds no place at all. */
+/* The last FD_MAX_IFACES slots of overflow_log: one "other" per interface, for what finds no place
+ * at all. */
 #define FD_OVERFLOW_OTHER (FD_OVERFLOW_SLOTS - FD_MAX_IFACES)
-/* Size of the ifindex table in struct control; power of two, open addressing, probed at most FD_IFACE_PROBES. */
+/* Size of the ifindex table in struct control; power of two, open addressing, probed at most
+ * FD_IFACE_PROBES. */
 #define FD_IFACE_BUCKETS 512
 #define FD_IFACE_PROBES 8
 
@@ -55,8 +59,6 @@ enum fd_mark {
 
 /* An interface that is not in control.ifaces is counted under this number. */
 #define FD_IFACE_UNKNOWN 127
-/* Size of a bucket of flow_index: one cache line. What is inside concerns only the programs (bpf/count.h). */
-#define FD_INDEX_BUCKET_SIZE 64
 
 /* Section 2 of docs/architecture.md states each field; the same bytes go to the database. */
 struct flow_record {
@@ -79,8 +81,9 @@ struct flow_record {
 };
 
 /*
- * seen = flow + overflow + not_ip + malformed, in packets and bytes, for each interface, direction and epoch.
- * Bytes are layer 3's; what has no layer 3 (not_ip, malformed) counts all that follows the Ethernet header.
+ * seen = flow + overflow + not_ip + malformed, in packets and bytes, for each interface, direction
+ * and epoch. Bytes are layer 3's; what has no layer 3 (not_ip, malformed) counts all that follows
+ * the Ethernet header.
  */
 struct ledger {
 	__u64 seen_packets;
@@ -115,28 +118,41 @@ enum fd_reason {
 	FD_REASON_L4_SHORT,
 	FD_REASON_L4_HEADER,
 	FD_REASON_TUNNEL,
-	FD_REASON_LOG_FULL,   /* overflow: no free slot in flow_log */
-	FD_REASON_INDEX_FULL, /* overflow: no free bucket within the probe window */
+	FD_REASON_LOG_FULL,	 /* overflow: no free slot in flow_log */
+	FD_REASON_INDEX_FULL,	 /* overflow: no free bucket within the probe window */
 	FD_REASON_OVERFLOW_FULL, /* overflow: counted in "other" */
-	FD_REASON_STRAY_CPU,  /* overflow: a CPU without a part of its own */
+	FD_REASON_STRAY_CPU,	 /* overflow: a CPU without a part of its own */
 	FD_REASON_COUNT = 24,
 };
 
+/* A line of the flow log's index. Concerns only the programs (flow.h says how it is used); user
+ * space clears it. */
+struct index_bucket {
+	__u8 tags[8];	/* of the flow's hash; 0: empty */
+	__u32 slots[8]; /* in flow_log, within the block */
+	__u64 unused[3];
+};
+
 struct part_state {
-	__u32 flows_used;    /* slots of flow_log in use, from 0 */
-	__u32 overflow_used; /* slots of overflow_log in use, anywhere */
+	__u32 flows_used;		/* slots of flow_log in use, from 0 */
+	__u32 overflow_used;		/* slots of overflow_log in use, anywhere */
 	__u64 reasons[FD_REASON_COUNT]; /* packets by enum fd_reason */
 	__u64 unused[7];
 };
 
 /* Value of drop_exact, drop_v4 and drop_v6. */
 struct drop_rule {
-	__u64 expires_ns; /* CLOCK_MONOTONIC; from then on nothing is dropped, even if the agent is dead; 0: never */
+	__u64 expires_ns; /* CLOCK_MONOTONIC; from then on nothing is dropped, even if the agent is
+			     dead; 0: never */
 	__u64 packets;	  /* dropped by this rule, by all CPUs */
 	__u64 bytes;
 };
 
-/* Keys of drop_v4 and drop_v6 (LPM_TRIE); drop_exact (HASH) has the 16 bytes of the address as in flow_record. */
+/* An address as in flow_record. */
+struct drop_exact_key {
+	__u8 addr[16];
+};
+
 struct drop_v4_key {
 	__u32 prefix_length;
 	__u8 addr[4];
@@ -159,13 +175,19 @@ struct iface_entry {
 	__u16 unused;
 };
 
+#define FD_PACKET_COPY 256
+struct packet_copy {
+	__u8 bytes[FD_PACKET_COPY];
+};
+
 /* Written by user space, read by the programs. */
 struct control {
 	__u32 parity; /* the epoch being written: 0 or 1 */
 	__u32 unused;
 	__u64 epoch_start_ns[2]; /* CLOCK_MONOTONIC, by parity; first_ms counts from here */
 	__u64 reserved[5];
-	struct iface_entry ifaces[FD_IFACE_BUCKETS]; /* bucket = ifindex & (FD_IFACE_BUCKETS - 1), then the next ones */
+	struct iface_entry ifaces[FD_IFACE_BUCKETS]; /* bucket = ifindex & (FD_IFACE_BUCKETS - 1),
+							then the next ones */
 };
 
 /* Fixed at load: the object's .rodata.settings. */
@@ -180,10 +202,12 @@ struct settings {
 };
 
 _Static_assert(sizeof(struct flow_record) == FD_RECORD_SIZE, "flow_record is one cache line");
-_Static_assert(__builtin_offsetof(struct flow_record, bytes) == FD_KEY_SIZE, "the key is bytes 0-39");
+_Static_assert(__builtin_offsetof(struct flow_record, bytes) == FD_KEY_SIZE,
+	       "the key is bytes 0-39");
 _Static_assert(__builtin_offsetof(struct flow_record, ttl) == 63, "flow_record has no holes");
 _Static_assert(sizeof(struct ledger) == 128, "ledger is two cache lines");
 _Static_assert(sizeof(struct part_state) == 256, "part_state is four cache lines");
+_Static_assert(sizeof(struct index_bucket) == 64, "index_bucket is one cache line");
 _Static_assert(sizeof(struct settings) == 64, "settings is one cache line");
 _Static_assert(sizeof(struct iface_entry) == 8, "iface_entry is 8 bytes");
 
