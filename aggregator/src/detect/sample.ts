@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ENTRY_WORDS, EntryWord, type Slice } from './slice.js'
+import {
+  addToSlots,
+  bytesSlot,
+  DIRECTION_SLOTS,
+  DIRECTIONS,
+  type Direction,
+  FLOWS_SLOT,
+  KINDS,
+  type Kind,
+  packetsSlot,
+} from './slots.js'
+
+/** Per second. bps are bits. */
+export interface KindRates {
+  pps: number
+  bps: number
+}
+
+export interface DirectionRates extends Record<Kind, KindRates> {
+  flows: number
+}
+
+export type HostRates = Record<Direction, DirectionRates>
+
+/** Rates from one row of sums over `ms` milliseconds. */
+export function ratesOf(sums: Float64Array, base: number, ms: number): HostRates {
+  const perSecond = 1000 / ms
+  const direction = (index: number): DirectionRates => {
+    const at = base + index * DIRECTION_SLOTS
+    const kinds = KINDS.map((kind) => [
+      kind,
+      {
+        pps: (sums[at + packetsSlot(kind)] as number) * perSecond,
+        bps: (sums[at + bytesSlot(kind)] as number) * 8 * perSecond,
+      },
+    ])
+    return {
+      ...(Object.fromEntries(kinds) as Record<Kind, KindRates>),
+      flows: (sums[at + FLOWS_SLOT] as number) * perSecond,
+    }
+  }
+  return { incoming: direction(0), outgoing: direction(1) }
+}
+
+/** Sums of one row over the given slices. */
+export function sumRow(slices: readonly Slice[], row: number): Float64Array {
+  const sums = new Float64Array(DIRECTION_SLOTS * 2)
+  for (const slice of slices) {
+    for (let i = slice.rows.indexOf(row); i >= 0; i = slice.rows.indexOf(row, i + 1)) {
+      const at = i * ENTRY_WORDS
+      const word = (offset: number) => slice.words[at + offset] ?? 0
+      const kinds = word(EntryWord.kinds)
+      addToSlots(
+        sums,
+        (kinds & 1) * DIRECTION_SLOTS,
+        (kinds >>> 8) & 0xff,
+        (kinds >>> 16) & 0xff,
+        word(EntryWord.packets) + word(EntryWord.packets + 1) * 2 ** 32,
+        word(EntryWord.bytes) + word(EntryWord.bytes + 1) * 2 ** 32,
+        word(EntryWord.flows),
+      )
+    }
+  }
+  return sums
+}
+
+/** The larger of two measurements for each rate. */
+export function largerRates(a: HostRates, b: HostRates): HostRates {
+  const merge = (x: DirectionRates, y: DirectionRates): DirectionRates => {
+    const kinds = KINDS.map((kind) => [
+      kind,
+      { pps: Math.max(x[kind].pps, y[kind].pps), bps: Math.max(x[kind].bps, y[kind].bps) },
+    ])
+    return {
+      ...(Object.fromEntries(kinds) as Record<Kind, KindRates>),
+      flows: Math.max(x.flows, y.flows),
+    }
+  }
+  return { incoming: merge(a.incoming, b.incoming), outgoing: merge(a.outgoing, b.outgoing) }
+}
+
+export const NO_RATES: HostRates = ratesOf(new Float64Array(DIRECTION_SLOTS * DIRECTIONS.length), 0, 1000)

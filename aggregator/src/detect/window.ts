@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+import { NO_ROW } from './address-table.js'
+import { ENTRY_WORDS, EntryWord, type Slice } from './slice.js'
+import { addToSlots, DIRECTION_SLOTS, ROW_SLOTS } from './slots.js'
+
+/**
+ * A window may be this much longer than asked for, so that ten intervals of "100 ms" fit into one second although a
+ * timer makes them 101 ms; the budget grows with it (see `stretch`).
+ */
+export const WINDOW_SLACK = 0.02
+
+/** Words of a row's information: entries that windows hold, last message, policy, place in groupSums. */
+export const RowInfo = { words: 4, live: 0, stamp: 1, policy: 2, group: 3 } as const
+
+const TWO_32 = 2 ** 32
+
+/**
+ * Exact sums over the last `windowMs` for each row and each hostgroup. A slice counts while the whole interval that
+ * it covers lies in the window, so the sum never holds a packet older than the window. Work is done per entry that
+ * comes or goes; idle addresses cost nothing. Sums are of integers below 2^53 and come back to exactly zero.
+ */
+export class SlidingWindow {
+  readonly windowMs: number
+  /** ROW_SLOTS a row. */
+  readonly sums: Float64Array
+  /** ROW_SLOTS a hostgroup; the last one is for addresses without one. */
+  readonly groupSums: Float64Array
+  /** incoming packets, bytes, flows, then outgoing: everything on external interfaces. */
+  readonly external = new Float64Array(6)
+  readonly #info: Int32Array
+  #queue: Slice[] = []
+  #head = 0
+
+  constructor(windowMs: number, rows: number, groups: number, info: Int32Array) {
+    this.windowMs = windowMs
+    this.#info = info
+    this.sums = new Float64Array(rows * ROW_SLOTS)
+    this.groupSums = new Float64Array((groups + 1) * ROW_SLOTS)
+  }
+
+  /** Sums over all protected addresses, ROW_SLOTS of them. */
+  totalSums(): Float64Array {
+    const total = new Float64Array(ROW_SLOTS)
+    for (const [at, value] of this.groupSums.entries()) {
+      total[at % ROW_SLOTS] = (total[at % ROW_SLOTS] as number) + value
+    }
+    return total
+  }
+
+  /** When the slice begins for this window: one that covers more counts as one window's worth, ending at its end. */
+  #start(slice: Slice): number {
+    return Math.max(slice.startMs, slice.endMs - this.windowMs)
+  }
+
+  /** Adds the slice unless it is already out of the window. */
+  add(slice: Slice, now: number): boolean {
+    const start = this.#start(slice)
+    if (start < now - this.windowMs * (1 + WINDOW_SLACK)) return false
+    // Sorted by start. Almost always the last; not when agents differ in interval or one lags.
+    const queue = this.#queue
+    let at = queue.length
+    while (at > this.#head && this.#start(queue[at - 1] as Slice) > start) at--
+    queue.splice(at, 0, slice)
+    slice.holders++
+    this.#apply(slice, 1)
+    return true
+  }
+
+  /** Takes out what is older than the window; calls `released` for a slice that no window holds any more. */
+  advance(now: number, released: (slice: Slice) => void): void {
+    const oldest = now - this.windowMs * (1 + WINDOW_SLACK)
+    while (this.#head < this.#queue.length) {
+      const slice = this.#queue[this.#head] as Slice
+      if (this.#start(slice) >= oldest) break
+      this.shift(released)
+    }
+  }
+
+  /** Takes the oldest slice out, due or not. */
+  shift(released: (slice: Slice) => void): boolean {
+    const slice = this.#queue[this.#head]
+    if (!slice) return false
+    this.#head++
+    if (this.#head > 256 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    this.#apply(slice, -1)
+    if (--slice.holders === 0) released(slice)
+    return true
+  }
+
+  /** Length of what is summed over the window's length, at least 1: budgets are multiplied with it. */
+  stretch(now: number): number {
+    const oldest = this.#queue[this.#head]
+    return oldest ? Math.max(1, (now - this.#start(oldest)) / this.windowMs) : 1
+  }
+
+  *slices(): IterableIterator<Slice> {
+    for (let i = this.#head; i < this.#queue.length; i++) yield this.#queue[i] as Slice
+  }
+
+  #apply(slice: Slice, sign: number): void {
+    const { words, rows, count } = slice
+    const { sums, groupSums } = this
+    const info = this.#info
+    const covers = slice.coversMs
+    const scale = covers > this.windowMs ? this.windowMs / covers : 1
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] as number
+      if (row === NO_ROW) continue
+      const at = i * ENTRY_WORDS
+      const kinds = words[at + EntryWord.kinds] as number
+      let flows = words[at + EntryWord.flows] as number
+      let packets =
+        (words[at + EntryWord.packets] as number) + (words[at + EntryWord.packets + 1] as number) * TWO_32
+      let bytes =
+        (words[at + EntryWord.bytes] as number) + (words[at + EntryWord.bytes + 1] as number) * TWO_32
+      if (scale !== 1) {
+        // Whole numbers, so that what is added is taken away again exactly.
+        flows = Math.round(flows * scale)
+        packets = Math.round(packets * scale)
+        bytes = Math.round(bytes * scale)
+      }
+      flows *= sign
+      packets *= sign
+      bytes *= sign
+      const direction = (kinds & 1) * DIRECTION_SLOTS
+      const deltaClass = (kinds >>> 8) & 0xff
+      const marks = (kinds >>> 16) & 0xff
+      addToSlots(sums, row * ROW_SLOTS + direction, deltaClass, marks, packets, bytes, flows)
+      const group = info[row * RowInfo.words + RowInfo.group] as number
+      addToSlots(groupSums, group * ROW_SLOTS + direction, deltaClass, marks, packets, bytes, flows)
+    }
+    this.#addExternal(0, slice.incoming, scale, sign)
+    this.#addExternal(3, slice.outgoing, scale, sign)
+  }
+
+  #addExternal(at: number, totals: Slice['incoming'], scale: number, sign: number): void {
+    const external = this.external
+    external[at] = (external[at] as number) + sign * Math.round(totals.packets * scale)
+    external[at + 1] = (external[at + 1] as number) + sign * Math.round(totals.bytes * scale)
+    external[at + 2] = (external[at + 2] as number) + sign * Math.round(totals.flows * scale)
+  }
+}
