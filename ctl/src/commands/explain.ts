@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { GetHostResponse, ThresholdState } from '@flowdam/proto'
+import { Command } from 'commander'
+import { examples } from '../help.js'
+import { addressArgument } from '../input/values.js'
+import { summariseBan } from '../output/ban.js'
+import { renderFields, wrap } from '../output/fields.js'
+import { directionWord } from '../output/json.js'
+import { type Column, renderTable } from '../output/table.js'
+import { paint, type Style } from '../output/terminal.js'
+import { formatMetric } from '../output/units.js'
+import { inSession, type Session, type World } from '../session.js'
+import { fetchHost } from './host.js'
+
+export function explainCommand(world: World): Command {
+  return new Command('explain')
+    .description('why an address is banned or not: its hostgroup, each threshold, how near it is')
+    .argument('<address>', 'IPv4 or IPv6 address', addressArgument)
+    .addHelpText('after', examples(['flowdam explain 203.0.113.5', '']))
+    .action((address: string, _options: object, command: Command) =>
+      inSession(world, command, async (session) => {
+        const host = await fetchHost(session, address)
+        if (session.json) return session.writeJson(host)
+        session.write(render(session, address, host))
+      }),
+    )
+}
+
+function render(
+  session: Session,
+  address: string,
+  { rates, thresholds, ban, reason }: GetHostResponse,
+): string {
+  const { terminal } = session
+  const verdict = `${address} is ${ban ? 'banned' : 'not banned'}${reason === '' ? '.' : `: ${reason}`}`
+  const heading = wrap(verdict, terminal.width)
+    .map((line) => paint(terminal, ban ? 'red' : 'bold', line))
+    .join('\n')
+  const fields = renderFields(
+    [
+      { name: 'Hostgroup', value: rates?.hostgroup || 'none' },
+      ...(ban ? [{ name: 'Ban', value: `${summariseBan(ban, session.now())}\nid ${ban.id}` }] : []),
+    ],
+    terminal,
+  )
+  const table =
+    thresholds.length === 0
+      ? 'No threshold applies to this address.\n'
+      : renderTable(COLUMNS, thresholds, terminal)
+  return `${heading}\n\n${fields}\n${table}`
+}
+
+const BAR_CELLS = 20
+
+const COLUMNS: Column<ThresholdState>[] = [
+  { title: 'DIRECTION', cell: ({ direction }) => directionWord(direction) },
+  { title: 'METRIC', cell: ({ metric }) => metric },
+  { title: 'NOW', cell: ({ metric, current }) => formatMetric(metric, current), align: 'right' },
+  { title: 'THRESHOLD', cell: ({ metric, threshold }) => formatMetric(metric, threshold), align: 'right' },
+  { title: 'SHARE', cell: (state) => `${Math.round(share(state) * 100)} %`, align: 'right', style },
+  { title: '', cell: bar, dropOrder: 1, style },
+]
+
+function share({ current, threshold }: ThresholdState): number {
+  return threshold > 0 ? current / threshold : 0
+}
+
+function bar(state: ThresholdState): string {
+  const filled = Math.min(BAR_CELLS, Math.round(share(state) * BAR_CELLS))
+  return `[${'#'.repeat(filled)}${'.'.repeat(BAR_CELLS - filled)}]`
+}
+
+function style(state: ThresholdState): Style | undefined {
+  if (share(state) >= 1) return 'red'
+  return share(state) >= 0.5 ? 'yellow' : undefined
+}

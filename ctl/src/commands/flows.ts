@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatBytes, formatDuration } from '@flowdam/common'
+import type { QueryFlowsRequest, QueryFlowsResponse } from '@flowdam/proto'
+import { Command, Option } from 'commander'
+import { usageError } from '../command-error.js'
+import { examples } from '../help.js'
+import { parseProtocol } from '../input/protocol.js'
+import { parseMoment } from '../input/time.js'
+import { prefixArgument, wholeNumber } from '../input/values.js'
+import { flowColumns } from '../output/flow.js'
+import { renderTable } from '../output/table.js'
+import { formatCount } from '../output/units.js'
+import { inSession, type Session, type World } from '../session.js'
+
+interface FlowsOptions {
+  since: string
+  until: string
+  host?: string
+  src?: string
+  dst?: string
+  proto?: number
+  port?: number
+  agent?: string
+  limit: number
+  aggregate?: true
+  order?: string
+}
+
+/** A query over a day of flows is not an API call like the others. */
+const ANSWER_WITHIN_MS = 60_000
+
+export function flowsCommand(world: World): Command {
+  return new Command('flows')
+    .description('stored flows, newest first')
+    .option('--since <moment>', 'from then on: 30s, 5m, 2h (ago), 14:30, 2026-11-22T14:30', '5m')
+    .option('--until <moment>', 'up to then', 'now')
+    .option('--host <prefix>', 'address or prefix, on either side', prefixArgument)
+    .option('--src <prefix>', 'from this address or prefix', prefixArgument)
+    .option('--dst <prefix>', 'to this address or prefix', prefixArgument)
+    .option('-p, --proto <protocol>', 'name or number: tcp, udp, icmp, icmpv6, gre, 47, …', parseProtocol)
+    .option('--port <number>', 'port, on either side', wholeNumber('--port', 1, 65_535))
+    .option('--agent <id>', 'counted by this agent')
+    .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 10_000), 100)
+    .option('-a, --aggregate', 'sum flows with the same addresses, ports and protocol')
+    .addOption(
+      new Option(
+        '-o, --order <by>',
+        'largest first by bytes or packets, or newest first (default: time)',
+      ).choices(['time', 'bytes', 'packets']),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['flowdam flows --dst 203.0.113.5 --order bytes', 'who sends most to it'],
+        ['flowdam flows --since 1h --proto udp --port 53 --aggregate', 'DNS of the last hour, summed'],
+        ['flowdam flows --since 14:30 --until 14:35 --host 2001:db8::/48', ''],
+        ['flowdam flows --json --limit 10000 | jq ".flows[]"', 'for a program'],
+      ),
+    )
+    .action((options: FlowsOptions, command: Command) =>
+      inSession(
+        world,
+        command,
+        async (session) => {
+          const { client } = session
+          const request = buildRequest(options, session.now())
+          const response = await client.call(client.flows.queryFlows.bind(client.flows), request)
+          if (session.json) return session.writeJson(response)
+          session.write(render(session, options, response))
+        },
+        ANSWER_WITHIN_MS,
+      ),
+    )
+}
+
+function buildRequest(options: FlowsOptions, nowMs: number): QueryFlowsRequest {
+  const sinceUnixMs = parseMoment(options.since, nowMs)
+  const untilUnixMs = parseMoment(options.until, nowMs)
+  if (sinceUnixMs >= untilUnixMs) throw usageError('--since must be before --until')
+  return {
+    sinceUnixMs: Math.floor(sinceUnixMs),
+    // 0 is the API's "now", and leaves out nothing that arrives while the query runs.
+    untilUnixMs: options.until === 'now' ? 0 : Math.floor(untilUnixMs),
+    host: options.host ?? '',
+    src: options.src ?? '',
+    dst: options.dst ?? '',
+    protocol: options.proto ?? 0,
+    port: options.port ?? 0,
+    agent: options.agent ?? '',
+    limit: options.limit,
+    aggregate: options.aggregate === true,
+    orderBy: options.order ?? 'time',
+  }
+}
+
+function render({ terminal }: Session, options: FlowsOptions, response: QueryFlowsResponse): string {
+  const { flows, totalFlows, totalPackets, totalBytes, elapsedMs } = response
+  if (flows.length === 0) {
+    return `no flows matched since ${options.since}${options.until === 'now' ? '' : ` until ${options.until}`}\n`
+  }
+  const table = renderTable(flowColumns(flows), flows, terminal)
+  const totals = [
+    `${formatCount(flows.length)} of ${formatCount(totalFlows)} flows`,
+    `${formatCount(totalPackets)} packets and ${formatBytes(totalBytes)} in all`,
+    formatDuration(elapsedMs),
+  ]
+  return `${table}\n${totals.join('; ')}\n`
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { GetHostResponse } from '@flowdam/proto'
+import { Command } from 'commander'
+import { examples } from '../help.js'
+import { addressArgument } from '../input/values.js'
+import { summariseBan } from '../output/ban.js'
+import { type Field, renderFields } from '../output/fields.js'
+import { directionWord } from '../output/json.js'
+import { formatMetric, formatRates } from '../output/units.js'
+import { inSession, type Session, type World } from '../session.js'
+
+export function hostCommand(world: World): Command {
+  return new Command('host')
+    .description('one protected address: its traffic, its ban, its nearest threshold')
+    .argument('<address>', 'IPv4 or IPv6 address', addressArgument)
+    .addHelpText('after', examples(['flowdam host 203.0.113.5', ''], ['flowdam host 2001:db8::5 --json', '']))
+    .action((address: string, _options: object, command: Command) =>
+      inSession(world, command, async (session) => {
+        const host = await fetchHost(session, address)
+        if (session.json) return session.writeJson(host)
+        session.write(renderFields(describe(address, host, session.now()), session.terminal))
+      }),
+    )
+}
+
+export function fetchHost({ client }: Session, address: string): Promise<GetHostResponse> {
+  return client.call(client.hosts.getHost.bind(client.hosts), { address })
+}
+
+function describe(
+  address: string,
+  { rates, thresholds, ban, reason }: GetHostResponse,
+  nowMs: number,
+): Field[] {
+  const nearest = thresholds[0]
+  return [
+    { name: 'Address', value: address },
+    { name: 'Hostgroup', value: rates?.hostgroup || 'none' },
+    { name: 'Incoming', value: formatRates(rates?.incoming) },
+    { name: 'Outgoing', value: formatRates(rates?.outgoing) },
+    ban
+      ? { name: 'Banned', value: summariseBan(ban, nowMs), style: 'red' }
+      : { name: 'Banned', value: reason === '' ? 'no' : `no: ${reason}` },
+    ...(nearest
+      ? [
+          {
+            name: 'Nearest',
+            value:
+              `${directionWord(nearest.direction)} ${nearest.metric}: ` +
+              `${formatMetric(nearest.metric, nearest.current)} of ${formatMetric(nearest.metric, nearest.threshold)}`,
+          },
+        ]
+      : []),
+  ]
+}

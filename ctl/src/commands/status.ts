@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatBytes, formatDuration } from '@flowdam/common'
+import type { Drop, GetStatusResponse, LedgerTotals, StoreStatus } from '@flowdam/proto'
+import { Command } from 'commander'
+import { examples } from '../help.js'
+import { type Field, renderFields } from '../output/fields.js'
+import type { Style } from '../output/terminal.js'
+import { formatCount, formatRates } from '../output/units.js'
+import { inSession, type World } from '../session.js'
+
+export function statusCommand(world: World): Command {
+  return new Command('status')
+    .description('the aggregator, its agents, traffic, bans, store, and everything lost')
+    .addHelpText('after', examples(['flowdam status', ''], ['flowdam status --json', 'for a program']))
+    .action((_options: object, command: Command) =>
+      inSession(world, command, async (session) => {
+        const { client } = session
+        const status = await client.call(client.status.getStatus.bind(client.status), {})
+        if (session.json) return session.writeJson(status)
+        session.write(renderFields(describe(status, client.server, session.now()), session.terminal))
+      }),
+    )
+}
+
+function describe(status: GetStatusResponse, server: string, nowMs: number): Field[] {
+  const up = formatDuration(Math.max(0, nowMs - status.startedUnixMs))
+  return [
+    { name: 'Aggregator', value: `${status.version} at ${server}, up ${up}` },
+    agents(status.agentsConnected),
+    { name: 'Incoming', value: formatRates(status.incoming) },
+    { name: 'Outgoing', value: formatRates(status.outgoing) },
+    { name: 'Addresses', value: `${formatCount(status.trackedAddresses)} with traffic` },
+    bans(status),
+    ...(status.store ? [store(status.store)] : []),
+    { name: 'Flows', value: stages(status.flows) },
+    ...(status.ledger ? [ledger(status.ledger)] : []),
+    drops(status.drops),
+  ]
+}
+
+function agents(connected: number): Field {
+  if (connected === 0) return { name: 'Agents', value: 'none connected: nothing is counted', style: 'yellow' }
+  return { name: 'Agents', value: `${connected} connected` }
+}
+
+function bans({ bansActive, dryRun }: GetStatusResponse): Field {
+  const note = dryRun ? ' (dry run: hooks are not executed)' : ''
+  return {
+    name: 'Bans',
+    value: `${bansActive} active${note}`,
+    ...(bansActive > 0 && { style: 'red' as const }),
+  }
+}
+
+const STORE_STYLE: Record<string, Style> = { ok: 'green', degraded: 'yellow', failed: 'red' }
+
+function store(store: StoreStatus): Field {
+  const parts = [
+    `${store.engine} ${store.state}`,
+    `${formatCount(store.rowsStored)} rows`,
+    `${formatCount(store.rowsPerSecond)} rows/s`,
+    `${formatDuration(store.lagMs)} behind`,
+    `spool ${store.spoolSegments} ${store.spoolSegments === 1 ? 'segment' : 'segments'}, ${formatBytes(store.spoolBytes)}`,
+  ]
+  const error = store.lastError === '' || store.state === 'ok' ? '' : `\n${store.lastError}`
+  const style = STORE_STYLE[store.state]
+  return { name: 'Store', value: parts.join(', ') + error, ...(style && { style }) }
+}
+
+function stages(flows: GetStatusResponse['flows']): string {
+  const order = ['received', 'duplicate', 'spooled', 'stored']
+  const known = order.filter((stage) => stage in flows)
+  const others = Object.keys(flows).filter((stage) => !order.includes(stage))
+  const parts = [...known, ...others.sort()].map((stage) => `${stage} ${formatCount(flows[stage] ?? 0)}`)
+  return parts.length === 0 ? 'none yet' : parts.join(', ')
+}
+
+/** The law of the counters: what the kernel saw is what became of it. A difference is a defect, so it is said aloud. */
+function ledger(totals: LedgerTotals): Field {
+  const parts: [string, number, number][] = [
+    ['in flows', totals.flowPackets, totals.flowBytes],
+    ['overflow', totals.overflowPackets, totals.overflowBytes],
+    ['not IP', totals.notIpPackets, totals.notIpBytes],
+    ['malformed', totals.malformedPackets, totals.malformedBytes],
+  ]
+  const packets = parts.reduce((sum, [, count]) => sum + count, 0)
+  const bytes = parts.reduce((sum, [, , count]) => sum + count, 0)
+  const shown = parts.map(([name, count]) => `${name} ${formatCount(count)}`).join(', ')
+  const seen = `${formatCount(totals.seenPackets)} packets seen (${formatBytes(totals.seenBytes)}): ${shown}`
+  const dropped = totals.droppedPackets > 0 ? `; ${formatCount(totals.droppedPackets)} dropped by rules` : ''
+  const gap = totals.seenPackets - packets
+  if (gap === 0 && totals.seenBytes === bytes) return { name: 'Ledger', value: seen + dropped }
+  const difference = `${formatCount(gap)} packets, ${formatCount(totals.seenBytes - bytes)} bytes`
+  return { name: 'Ledger', value: `${seen}${dropped}\nDOES NOT ADD UP: ${difference} missing`, style: 'red' }
+}
+
+function drops(drops: Drop[]): Field {
+  const lost = drops.filter(({ count }) => count > 0)
+  if (lost.length === 0) return { name: 'Lost', value: 'nothing', style: 'green' }
+  const value = lost.map(({ stage, reason, count }) => `${stage}: ${reason} ${formatCount(count)}`).join('\n')
+  return { name: 'Lost', value, style: 'red' }
+}

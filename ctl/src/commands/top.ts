@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises'
+import { formatDuration } from '@flowdam/common'
+import { Direction, type HostRates, type Rates, type TopHostsRequest } from '@flowdam/proto'
+import { Command, Option } from 'commander'
+import { usageError } from '../command-error.js'
+import { examples } from '../help.js'
+import { directionOption, durationOption, wholeNumber } from '../input/values.js'
+import { untilInterrupted } from '../interrupt.js'
+import { type Column, renderTable } from '../output/table.js'
+import { formatBps, formatClock, formatFlowRate, formatPps } from '../output/units.js'
+import { inSession, type Session, type World } from '../session.js'
+
+interface TopOptions {
+  by: string
+  direction?: Direction
+  limit: number
+  watch?: true
+  interval: number
+}
+
+const SHORTEST_INTERVAL_MS = 100
+/** The heading, the header and the line that the cursor rests on. */
+const LINES_AROUND = 4
+
+export function topCommand(world: World): Command {
+  return new Command('top')
+    .description('the protected addresses with the most traffic')
+    .addOption(new Option('--by <rate>', 'what to rank by').choices(['pps', 'bps', 'flows']).default('pps'))
+    .option('-d, --direction <in|out>', 'rank by one direction (default: both together)', directionOption)
+    .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 1000), 20)
+    .option('-w, --watch', 'go on until Ctrl-C')
+    .option('--interval <time>', 'how often a watch looks', intervalOption, 1000)
+    .addHelpText(
+      'after',
+      examples(
+        ['flowdam top', 'the 20 addresses with most packets per second'],
+        ['flowdam top --by bps --direction out', 'who sends most'],
+        ['flowdam top --watch --interval 2s', 'a live picture'],
+        ['flowdam top --json | jq -r ".hosts[].address"', 'for a program'],
+      ),
+    )
+    .action((options: TopOptions, command: Command) =>
+      inSession(world, command, (session) =>
+        options.watch ? watch(session, options) : once(session, options),
+      ),
+    )
+}
+
+async function once(session: Session, options: TopOptions): Promise<void> {
+  const response = await fetch(session, options, options.limit)
+  if (session.json) return session.writeJson(response)
+  session.write(render(session, options, response.hosts))
+}
+
+function watch(session: Session, options: TopOptions): Promise<void> {
+  return untilInterrupted(async (signal) => {
+    const redraw = session.terminal.isTty && !session.json
+    if (redraw) session.write('\x1b[2J')
+    while (!signal.aborted) {
+      const fitting = redraw
+        ? Math.max(1, Math.min(options.limit, session.rows - LINES_AROUND))
+        : options.limit
+      const response = await fetch(session, options, fitting)
+      if (signal.aborted) return
+      if (session.json) session.writeJsonLine(response)
+      else session.write(frame(session, options, render(session, options, response.hosts), redraw))
+      await sleep(options.interval, undefined, { signal }).catch(() => undefined)
+    }
+  })
+}
+
+/** A picture over the last one, line by line, so that nothing flickers; one after the other where that is a pipe. */
+function frame(session: Session, { interval }: TopOptions, table: string, redraw: boolean): string {
+  const heading = `${formatClock(session.now())}  ${session.client.server}, every ${formatDuration(interval)}\n\n`
+  if (!redraw) return `${heading}${table}\n`
+  const lines = `${heading}${table}`.replaceAll('\n', '\x1b[K\n')
+  return `\x1b[H${lines}\x1b[J`
+}
+
+function fetch({ client }: Session, { by, direction }: TopOptions, limit: number) {
+  const request: TopHostsRequest = { by, limit, direction: direction ?? Direction.DIRECTION_UNSPECIFIED }
+  return client.call(client.hosts.topHosts.bind(client.hosts), request)
+}
+
+function render(session: Session, options: TopOptions, hosts: HostRates[]): string {
+  if (hosts.length === 0) return 'no protected address has traffic now\n'
+  return renderTable(columns(options), hosts, session.terminal)
+}
+
+const NOTHING: Rates = { pps: 0, bps: 0, flows: 0 }
+
+function columns({ by, direction }: TopOptions): Column<HostRates>[] {
+  const incoming = rateColumns('IN', ({ incoming }) => incoming ?? NOTHING, by, 0)
+  const outgoing = rateColumns('OUT', ({ outgoing }) => outgoing ?? NOTHING, by, 10)
+  const sides =
+    direction === Direction.DIRECTION_OUTGOING ? [...outgoing, ...incoming] : [...incoming, ...outgoing]
+  return [
+    { title: 'ADDRESS', cell: ({ address }) => address, shrink: 'middle' },
+    { title: 'BAN', cell: ({ banned }) => (banned ? 'banned' : ''), dropOrder: 1, style: () => 'red' },
+    ...sides,
+    { title: 'HOSTGROUP', cell: ({ hostgroup }) => hostgroup, dropOrder: 20 },
+  ]
+}
+
+function rateColumns(
+  side: string,
+  pick: (host: HostRates) => Rates,
+  by: string,
+  dropAfter: number,
+): Column<HostRates>[] {
+  const order = (metric: string, later: number) => (metric === by ? dropAfter + 1 : dropAfter + later)
+  return [
+    {
+      title: `${side} PACKETS`,
+      cell: (host) => formatPps(pick(host).pps),
+      align: 'right',
+      dropOrder: order('pps', 3),
+    },
+    {
+      title: `${side} BITS`,
+      cell: (host) => formatBps(pick(host).bps),
+      align: 'right',
+      dropOrder: order('bps', 2),
+    },
+    {
+      title: `${side} FLOWS`,
+      cell: (host) => formatFlowRate(pick(host).flows),
+      align: 'right',
+      dropOrder: order('flows', 5),
+    },
+  ]
+}
+
+function intervalOption(text: string): number {
+  const interval = durationOption(text)
+  if (interval < SHORTEST_INTERVAL_MS) throw usageError(`--interval: at least ${SHORTEST_INTERVAL_MS}ms`)
+  return interval
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import { FlowdamError, parseHostPort, VERSION } from '@flowdam/common'
+import { Command, CommanderError, Option } from 'commander'
+import { CommandError, usageError } from './command-error.js'
+import { agentsCommand } from './commands/agents.js'
+import { bansCommand } from './commands/bans.js'
+import { completionCommand } from './commands/completion.js'
+import { doctorCommand } from './commands/doctor.js'
+import { explainCommand } from './commands/explain.js'
+import { flowsCommand } from './commands/flows.js'
+import { hostCommand } from './commands/host.js'
+import { statusCommand } from './commands/status.js'
+import { topCommand } from './commands/top.js'
+import { EXIT, type ExitStatus } from './exit-status.js'
+import { examples } from './help.js'
+import { durationOption } from './input/values.js'
+import type { World } from './session.js'
+
+const DEFAULT_SERVER = '127.0.0.1:50060'
+
+/** Runs one command line (without `node` and the script) and says with which status to exit. */
+export async function run(args: readonly string[], world: World): Promise<ExitStatus> {
+  let status: ExitStatus = EXIT.ok
+  const program = buildProgram(world, (worst) => {
+    status = worst
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return status
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    world.stderr.write(renderError(error, args.includes('--json')))
+    return error instanceof CommandError ? error.exitStatus : EXIT.failed
+  }
+}
+
+function buildProgram(world: World, exitWith: (status: ExitStatus) => void): Command {
+  const program = new Command('flowdam')
+    .description('Flowdam from the command line: traffic, flows, bans, and the health of what counts them.')
+    .version(`flowdam ${VERSION}`, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addOption(
+      new Option('-s, --server <host:port>', "the aggregator's API")
+        .env('FLOWDAM_SERVER')
+        .default(DEFAULT_SERVER)
+        .argParser(serverOption),
+    )
+    .option('--json', 'print JSON: one document, or one object per line in a watch')
+    .option('--timeout <time>', 'longest wait for an answer (default: 5s, for flows 60s)', durationOption)
+    .addOption(
+      new Option('--ca <file>', "TLS: the authority of the aggregator's certificate").env('FLOWDAM_CA'),
+    )
+    .addOption(new Option('--cert <file>', 'TLS: our certificate').env('FLOWDAM_CERT'))
+    .addOption(new Option('--key <file>', "TLS: our certificate's key").env('FLOWDAM_KEY'))
+    .configureOutput({
+      writeOut: (text) => world.stdout.write(text),
+      writeErr: (text) => world.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'flowdam: ')),
+      getOutHelpWidth: () => (world.stdout.isTTY ? world.stdout.columns || 80 : 100),
+    })
+    .exitOverride()
+    .showHelpAfterError('(--help says how)')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText(
+      'after',
+      examples(
+        ['flowdam status', 'is everything well?'],
+        ['flowdam top --watch', 'the busiest hosts, every second'],
+        ['flowdam explain 203.0.113.5', 'why it is banned, or how far from it'],
+        ['flowdam bans add 203.0.113.5 --duration 30m', 'blackhole it for half an hour'],
+        ['flowdam flows --since 5m --dst 203.0.113.5', 'who sent to it'],
+        ['flowdam doctor', 'is this machine ready to count?'],
+      ) + EXIT_HELP,
+    )
+  const commands = [
+    statusCommand(world),
+    agentsCommand(world),
+    topCommand(world),
+    hostCommand(world),
+    explainCommand(world),
+    bansCommand(world),
+    flowsCommand(world),
+    doctorCommand(world, exitWith),
+    completionCommand(world, () => program),
+  ]
+  for (const command of commands) program.addCommand(inheritSettings(command, program))
+  return program
+}
+
+const EXIT_HELP = `
+Exit status: 0 done, 1 the aggregator refused or it was not found, 2 wrong usage, 3 no aggregator reached.
+`
+
+/** addCommand() copies no settings from the parent, unlike command(). */
+function inheritSettings(command: Command, parent: Command): Command {
+  command
+    .copyInheritedSettings(parent)
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', '\nOptions of every command (--server, --json, --timeout, …): flowdam --help')
+  for (const sub of command.commands) inheritSettings(sub, command)
+  return command
+}
+
+function serverOption(text: string): string {
+  try {
+    parseHostPort(text)
+    return text
+  } catch {
+    throw usageError(`--server: '${text}' is not HOST:PORT, such as ${DEFAULT_SERVER} or [::1]:50060`)
+  }
+}
+
+function renderError(error: unknown, json: boolean): string {
+  if (!FlowdamError.is(error)) {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return `flowdam: this should not happen; please report it:\n${detail}\n`
+  }
+  if (json) {
+    const { code, message, remedy } = error
+    return `${JSON.stringify({ error: { code, message, ...(remedy && { remedy }) } })}\n`
+  }
+  const isUsage = error instanceof CommandError && error.exitStatus === EXIT.usage
+  const remedy = error.remedy ? `\n  ${error.remedy}` : ''
+  return `flowdam: ${isUsage ? '' : `${error.code}: `}${error.message}${remedy}\n`
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  type AddBanRequest,
+  type Agent,
+  type Ban,
+  Direction,
+  type Flow,
+  type GetHostResponse,
+  type GetStatusResponse,
+  type HostRates,
+  type QueryFlowsResponse,
+} from '@flowdam/proto'
+
+/** 2026-11-22 04:49:07 UTC. */
+export const NOW = Date.UTC(2026, 10, 22, 4, 49, 7)
+
+export const status: GetStatusResponse = {
+  version: '0.1.0',
+  startedUnixMs: NOW,
+  agentsConnected: 2,
+  incoming: { pps: 123_456, bps: 1_234_567_890, flows: 350 },
+  outgoing: { pps: 20_000, bps: 15_000_000, flows: 12 },
+  bansActive: 2,
+  dryRun: false,
+  store: {
+    engine: 'embedded',
+    state: 'ok',
+    rowsStored: 12_345_678,
+    rowsPerSecond: 4321,
+    spoolSegments: 1,
+    spoolBytes: 1_048_576,
+    lagMs: 850,
+    lastError: '',
+  },
+  drops: [],
+  trackedAddresses: 254,
+  flows: { received: 12_345_700, duplicate: 0, spooled: 12_345_700, stored: 12_345_678 },
+  ledger: {
+    seenPackets: 1000,
+    seenBytes: 640_000,
+    flowPackets: 900,
+    flowBytes: 600_000,
+    overflowPackets: 60,
+    overflowBytes: 30_000,
+    notIpPackets: 30,
+    notIpBytes: 8_000,
+    malformedPackets: 10,
+    malformedBytes: 2_000,
+    droppedPackets: 5,
+    droppedBytes: 300,
+  },
+}
+
+export const agents: Agent[] = [
+  {
+    id: 'edge1',
+    connected: true,
+    version: '0.1.0',
+    hostname: 'edge1.example.net',
+    kernel: '6.1.0-31-amd64',
+    interfaces: [
+      { name: 'eth0', boundary: 'external', attachMode: 'native' },
+      { name: 'eth1', boundary: 'internal', attachMode: 'generic' },
+    ],
+    lastSeenUnixMs: NOW,
+    clockSkewMs: -12,
+    lawViolations: 0,
+    queuedRecords: 0,
+    rssBytes: 96 * 1024 * 1024,
+  },
+  {
+    id: 'edge2',
+    connected: false,
+    version: '0.1.0',
+    hostname: 'edge2.example.net',
+    kernel: '5.15.0-91-generic',
+    interfaces: [],
+    lastSeenUnixMs: NOW - 90_000,
+    clockSkewMs: 3,
+    lawViolations: 0,
+    queuedRecords: 1234,
+    rssBytes: 80 * 1024 * 1024,
+  },
+]
+
+export const hosts: HostRates[] = [
+  {
+    address: '203.0.113.5',
+    hostgroup: 'default',
+    incoming: { pps: 98_000, bps: 1_100_000_000, flows: 300 },
+    outgoing: { pps: 15_000, bps: 12_000_000, flows: 10 },
+    banned: true,
+  },
+  {
+    address: '2001:db8:1234:5678:9abc:def0:1234:5678',
+    hostgroup: 'customers',
+    incoming: { pps: 900, bps: 7_000_000, flows: 20.5 },
+    outgoing: { pps: 1_200, bps: 800_000, flows: 2 },
+    banned: false,
+  },
+]
+
+export const detectedBan: Ban = {
+  id: '01K9XJ3V0000000000000001',
+  prefix: '203.0.113.5/32',
+  direction: Direction.DIRECTION_INCOMING,
+  state: 'banned',
+  metric: 'pps',
+  threshold: 20_000,
+  value: 98_321,
+  rates: { pps: 98_321, bps: 1_100_000_000, flows: 300 },
+  hostgroup: 'default',
+  detectedUnixMs: NOW - 120_000,
+  bannedUnixMs: NOW - 119_964,
+  untilUnixMs: 0,
+  unbannedUnixMs: 0,
+  who: 'detector',
+  reason: 'pps 98321 over 20000 within 1 s',
+  dryRun: false,
+  hooks: [
+    {
+      hook: 'gobgp',
+      action: 'ban',
+      startedUnixMs: NOW - 119_960,
+      durationMs: 35,
+      exitCode: 0,
+      result: 'ok',
+      output: 'announced 203.0.113.5/32 65535:666\n',
+      attempt: 1,
+    },
+    {
+      hook: 'mail',
+      action: 'ban',
+      startedUnixMs: NOW - 119_960,
+      durationMs: 2_000,
+      exitCode: 7,
+      result: 'failed',
+      output: '\x1b[31mno mail server\x1b[0m\n',
+      attempt: 1,
+    },
+  ],
+}
+
+export const manualBan: Ban = {
+  ...detectedBan,
+  id: '01K9XJ3V0000000000000002',
+  prefix: '2001:db8::5/128',
+  metric: 'manual',
+  threshold: 0,
+  value: 0,
+  rates: { pps: 0, bps: 0, flows: 0 },
+  detectedUnixMs: 0,
+  bannedUnixMs: NOW - 3_600_000,
+  who: 'bob@noc',
+  reason: 'ticket 4711',
+  hooks: [],
+}
+
+export function addedBan({ prefix, direction, durationS, reason, who }: AddBanRequest): Ban {
+  const bannedUnixMs = Date.now()
+  return {
+    ...manualBan,
+    prefix: prefix.includes('/') ? prefix : `${prefix}/32`,
+    direction,
+    reason,
+    who,
+    bannedUnixMs,
+    untilUnixMs: durationS === 0 ? 0 : bannedUnixMs + durationS * 1000,
+  }
+}
+
+export function endedBan(target: string): Ban {
+  return {
+    ...detectedBan,
+    prefix: target.includes('/') ? target : `${target}/32`,
+    state: 'unbanned',
+    unbannedUnixMs: detectedBan.bannedUnixMs + 754_000,
+  }
+}
+
+export function host(address: string): GetHostResponse {
+  const banned = address === '203.0.113.5'
+  return {
+    rates: { address, hostgroup: 'default', incoming: rates(12_300), outgoing: rates(500), banned },
+    thresholds: [
+      { direction: Direction.DIRECTION_INCOMING, metric: 'pps', threshold: 20_000, current: 12_300 },
+      { direction: Direction.DIRECTION_INCOMING, metric: 'bps', threshold: 1e9, current: 98_400_000 },
+      { direction: Direction.DIRECTION_OUTGOING, metric: 'syn_pps', threshold: 50_000, current: 0 },
+    ],
+    ban: banned ? detectedBan : undefined,
+    reason: banned ? 'pps 98321 over 20000 within 1 s' : 'no threshold has been exceeded',
+  }
+}
+
+function rates(pps: number) {
+  return { pps, bps: pps * 8000, flows: 35 }
+}
+
+export const flows: QueryFlowsResponse = {
+  flows: [
+    flow({
+      srcAddr: '198.51.100.7',
+      srcPort: 53,
+      dstAddr: '203.0.113.5',
+      dstPort: 4444,
+      protocol: 17,
+      packets: 1200,
+      bytes: 1_500_000,
+    }),
+    flow({
+      srcAddr: '2001:db8:ffff::1',
+      srcPort: 51_000,
+      dstAddr: '2001:db8::5',
+      dstPort: 443,
+      protocol: 6,
+      tcpFlags: 0x12,
+    }),
+    flow({ srcAddr: '198.51.100.9', srcPort: 8, dstAddr: '203.0.113.6', dstPort: 0, protocol: 1, marks: 1 }),
+    flow({ srcAddr: '::', dstAddr: '203.0.113.5', protocol: 17, packets: 5_000_000, bytes: 3e9, marks: 16 }),
+  ],
+  totalFlows: 4567,
+  totalPackets: 5_001_234,
+  totalBytes: 3_001_500_000,
+  elapsedMs: 12,
+}
+
+function flow(fields: Partial<Flow>): Flow {
+  return {
+    timeUnixMs: NOW,
+    durationMs: 350,
+    agent: 'edge1',
+    interface: 'eth0',
+    direction: 'ingress',
+    srcAddr: '',
+    dstAddr: '',
+    srcPort: 0,
+    dstPort: 0,
+    protocol: 0,
+    vlan: 0,
+    packets: 1,
+    bytes: 60,
+    tcpFlags: 0,
+    dscp: 0,
+    ttl: 57,
+    marks: 0,
+    ...fields,
+  }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  type AddBanRequest,
+  type Ban,
+  type BanServiceServer,
+  BanServiceService,
+  type FlowServiceServer,
+  FlowServiceService,
+  type GetHostRequest,
+  type HostServiceServer,
+  HostServiceService,
+  type ListBansRequest,
+  type QueryFlowsRequest,
+  type RemoveBanRequest,
+  type StatusServiceServer,
+  StatusServiceService,
+  type TopHostsRequest,
+  type WatchBansResponse,
+} from '@flowdam/proto'
+import {
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js'
+import * as answers from './answers.js'
+
+interface Failure {
+  code: status
+  details: string
+}
+
+/** An aggregator with canned answers, that remembers what it was asked. */
+export class FakeAggregator {
+  /** Every request, by method name, in order. */
+  readonly asked: { method: string; request: object }[] = []
+  /** Set to have every unary call fail. */
+  failure: Failure | undefined
+  /** Set to have calls never be answered. */
+  silent = false
+  bans: Ban[] = [answers.detectedBan, answers.manualBan]
+  agents = answers.agents
+  drops = answers.status.drops
+  watchers: ServerWritableStream<object, WatchBansResponse>[] = []
+  readonly #server = new Server()
+  #port = 0
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`
+  }
+
+  async start(): Promise<void> {
+    const serve =
+      <Request extends object, Response>(method: string, answer: (request: Request) => Response) =>
+      (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
+        this.asked.push({ method, request: call.request })
+        if (this.silent) return
+        if (this.failure) return callback(this.failure, null)
+        try {
+          callback(null, answer(call.request))
+        } catch (error) {
+          callback(error instanceof Refused ? error.failure : { code: status.INTERNAL }, null)
+        }
+      }
+    const statusService: StatusServiceServer = {
+      getStatus: serve('GetStatus', () => ({ ...answers.status, drops: this.drops })),
+      listAgents: serve('ListAgents', () => ({ agents: this.agents })),
+    }
+    const hostService: HostServiceServer = {
+      topHosts: serve('TopHosts', ({ limit }: TopHostsRequest) => ({ hosts: answers.hosts.slice(0, limit) })),
+      getHost: serve('GetHost', ({ address }: GetHostRequest) => answers.host(address)),
+    }
+    const banService: BanServiceServer = {
+      listBans: serve('ListBans', ({ includeEnded }: ListBansRequest) => ({
+        bans: this.bans.filter(({ state }) => includeEnded || state === 'banned'),
+      })),
+      getBan: serve('GetBan', ({ id }: { id: string }) => {
+        const ban = this.bans.find((candidate) => candidate.id === id)
+        if (ban) return { ban }
+        throw new Refused({ code: status.NOT_FOUND, details: `FD_BAN_UNKNOWN: no ban has the id ${id}` })
+      }),
+      addBan: serve('AddBan', (request: AddBanRequest) => ({ ban: answers.addedBan(request) })),
+      removeBan: serve('RemoveBan', ({ target }: RemoveBanRequest) => ({ ban: answers.endedBan(target) })),
+      watchBans: (call: ServerWritableStream<object, WatchBansResponse>) => {
+        this.watchers.push(call)
+        for (const ban of this.bans) call.write({ event: 'state', atUnixMs: answers.NOW, ban })
+      },
+    }
+    const flowService: FlowServiceServer = {
+      queryFlows: serve('QueryFlows', (_request: QueryFlowsRequest) => answers.flows),
+    }
+    this.#server.addService(StatusServiceService, statusService)
+    this.#server.addService(HostServiceService, hostService)
+    this.#server.addService(BanServiceService, banService)
+    this.#server.addService(FlowServiceService, flowService)
+    this.#port = await new Promise((resolve, reject) => {
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      )
+    })
+  }
+
+  /** At once, as a killed process would: open calls are cut. */
+  stop(): void {
+    this.#server.forceShutdown()
+  }
+
+  /** The last request to a method. */
+  lastAsked(method: string): object | undefined {
+    return this.asked.findLast((asked) => asked.method === method)?.request
+  }
+}
+
+class Refused extends Error {
+  readonly failure: Failure
+
+  constructor(failure: Failure) {
+    super(failure.details)
+    this.failure = failure
+  }
+}
