@@ -11,7 +11,7 @@
 //   ingest  = new IngestServer({ deltas, batches: spool, sources, drops, log, config: { networks, exemptRemote } })
 //                                                                                    ingest/server.js
 //   grpc    = new GrpcEndpoint({ listen: config.listen.grpc, log })                  ingest/endpoint.js
-//   grpc.add(IngestServiceService, ingest.service), grpc.add(StatusServiceService, …), …
+//   grpc.add(ingest.definition, ingest.service), grpc.add(StatusServiceService, …), …
 //
 // Constructors do nothing. start() in this order, stop() in the reverse. `config.store` is zStore of store/config.js.
 // For the API: store.status() is a StoreStatus, ingest.agents() a list of AgentInfo, ingest.ledger() LedgerTotals,

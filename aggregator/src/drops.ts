@@ -9,7 +9,6 @@ export const DROP_REASONS = {
     'bad_batch', // batches
     'bad_deltas', // messages
     'bad_message', // messages that protobuf could not read
-    'message_too_large', // messages
     'too_many_agents', // streams
     'gap', // batches that the agent no longer had
   ],

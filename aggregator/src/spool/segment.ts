@@ -88,6 +88,7 @@ export class OpenSegment {
   readonly #data: FileHandle
   readonly #sidecar: FileHandle
   #sidecarBytes = 0
+  /** A commit failed half way; what it left must be cut before the next. */
   #torn = false
 
   private constructor(header: SidecarHeader, path: string, data: FileHandle, sidecar: FileHandle) {
@@ -115,6 +116,10 @@ export class OpenSegment {
       await data?.close()
       throw error
     }
+  }
+
+  get sidecarBytes(): number {
+    return this.#sidecarBytes
   }
 
   get rows(): number {

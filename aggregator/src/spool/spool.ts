@@ -73,6 +73,8 @@ export interface SpoolStatus {
 const GROUP_BYTES = 8 << 20
 /** A segment grows to at most this many times maxAgeMs while the loader is behind. */
 const PATIENCE = 10
+/** While the spool is full segments hold no records, only the notes of what was dropped. */
+const MAX_SIDECAR_BYTES = 4 << 20
 const MAX_QUEUE_ENTRIES = 100_000
 
 /**
@@ -97,6 +99,8 @@ export class Spool implements BatchSink {
   #accepted = new Positions()
   #queue: Pending[] = []
   #queuedBytes = 0
+  /** Entries at the queue's head that are being written, and must stay as they are. */
+  #inFlight = 0
   #pumping: Promise<void> | undefined
   #sealDue = false
   #stopping = false
@@ -171,7 +175,8 @@ export class Spool implements BatchSink {
       drops.add('spool', full ? 'full' : 'queue_full', dropped)
       const last = this.#queue.at(-1)
       // A run of dropped batches is one entry, so that a long outage of the disk does not fill the memory.
-      if (last && last.dropped > 0 && last.origin === origin && last.boot === boot) {
+      const waits = this.#queue.length > this.#inFlight
+      if (waits && last && last.dropped > 0 && last.origin === origin && last.boot === boot) {
         last.seq = seq
         last.dropped += dropped
         return last.done
@@ -242,6 +247,11 @@ export class Spool implements BatchSink {
     }
   }
 
+  /** Tells this spool from others that write to the same database. */
+  get id(): number {
+    return this.#spoolId
+  }
+
   /** Resolves when everything appended so far is sealed; for tests and for a clean stop of the loader. */
   async flush(): Promise<void> {
     this.#sealDue = true
@@ -279,9 +289,7 @@ export class Spool implements BatchSink {
     while (this.#queue.length > 0 || this.#sealDue) {
       try {
         if (this.#queue.length > 0) await this.#commitGroup()
-        if (this.#open && this.#open.bytes > 0 && (this.#isFull(this.#open) || (this.#sealDue && !this.#queue.length))) {
-          await this.#seal()
-        }
+        if (this.#open && this.#isSealDue(this.#open)) await this.#seal()
         if (this.#queue.length === 0) this.#sealDue = false
         if (this.#lastError !== '') this.#options.log.info('spool writes again')
         this.#lastError = ''
@@ -298,8 +306,9 @@ export class Spool implements BatchSink {
     }
   }
 
-  #isFull(segment: OpenSegment): boolean {
-    return segment.rows >= this.#options.maxRows
+  #isSealDue(segment: OpenSegment): boolean {
+    if (segment.rows >= this.#options.maxRows || segment.sidecarBytes >= MAX_SIDECAR_BYTES) return true
+    return this.#sealDue && this.#queue.length === 0 && segment.bytes > 0
   }
 
   async #commitGroup(): Promise<void> {
@@ -336,10 +345,13 @@ export class Spool implements BatchSink {
       commit.maxMs = Math.max(commit.maxMs, pending.maxMs)
       buffers.push(pending.records)
     }
-    if (commit.batches.length > 0) {
-      await segment.commit(commit, buffers, this.#options.fsync === 'always')
-      this.#unsynced = true
+    this.#inFlight = count
+    try {
+      if (commit.batches.length > 0) await segment.commit(commit, buffers, this.#options.fsync === 'always')
+    } finally {
+      this.#inFlight = 0
     }
+    this.#unsynced = true
     const written = this.#queue.splice(0, count)
     this.#queuedBytes -= commit.bytes
     this.#options.flows.spooled += commit.bytes / RECORD_SIZE

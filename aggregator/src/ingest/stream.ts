@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describeError, type Logger, VERSION } from '@flowdam/common'
+import {
+  type Config,
+  type FlowBatch,
+  type Hello,
+  type HostDeltas,
+  type Ledger,
+  PROTOCOL_VERSION,
+  type Rules,
+  type StreamRequest,
+  type StreamResponse,
+} from '@flowdam/proto'
+import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import type { BatchSink, DeltaSink } from '../contracts.js'
+import type { DropCounter } from '../drops.js'
+import type { Agent } from './agent.js'
+import { invalid, Refusal } from './refusal.js'
+import { checkBatch, checkDeltas, checkHello, checkInterfaces } from './validate.js'
+
+const HELLO_WITHIN_MS = 10_000
+
+/** What a stream needs of its server. */
+export interface StreamHost {
+  readonly deltas: DeltaSink
+  readonly batches: BatchSink
+  readonly drops: DropCounter
+  readonly log: Logger
+  readonly config: Config
+  readonly rules: Rules | undefined
+  /** Makes this the agent's one stream. Throws a Refusal. */
+  claim(agentId: string, stream: AgentStream): Agent
+  /** Whether it still was the agent's one stream. */
+  release(agent: Agent, stream: AgentStream): boolean
+  addLedgers(ledgers: Ledger[]): void
+}
+
+type Call = ServerDuplexStream<StreamRequest, StreamResponse>
+
+/** One agent's stream, from Hello to its end. */
+export class AgentStream {
+  readonly #call: Call
+  readonly #host: StreamHost
+  #agent: Agent | undefined
+  #helloTimer: NodeJS.Timeout | undefined
+  /** Newest seq to acknowledge, by boot; one Ack for all that became durable in one go. */
+  readonly #acks = new Map<number, number>()
+  #ackScheduled = false
+  #writable = true
+  #ended = false
+
+  constructor(call: Call, host: StreamHost) {
+    this.#call = call
+    this.#host = host
+  }
+
+  run(): void {
+    this.#helloTimer = setTimeout(() => {
+      this.close(new Refusal(status.DEADLINE_EXCEEDED, 'FD_HELLO: no Hello within 10 s', 'bad_hello'))
+    }, HELLO_WITHIN_MS)
+    this.#call.on('data', (request: StreamRequest) => {
+      if (this.#ended) return
+      try {
+        this.#receive(request)
+      } catch (error) {
+        this.close(error)
+      }
+    })
+    this.#call.on('end', () => {
+      this.#finish()
+      this.#call.end()
+    })
+    this.#call.on('cancelled', () => this.#finish())
+    this.#call.on('error', () => this.#finish())
+    this.#call.on('close', () => this.#finish())
+    this.#call.on('drain', () => {
+      this.#writable = true
+      this.#sendAcks()
+    })
+  }
+
+  sendConfig(config: Config): void {
+    if (this.#agent) this.#send({ message: { $case: 'config', value: config } })
+  }
+
+  sendRules(rules: Rules): void {
+    if (this.#agent) this.#send({ message: { $case: 'rules', value: rules } })
+  }
+
+  /** Ends the stream with a status; an error that is no Refusal is ours, and logged. */
+  close(error: unknown): void {
+    if (this.#ended) return
+    const { drops, log } = this.#host
+    let code = status.INTERNAL
+    let details = 'FD_INTERNAL: the aggregator failed to handle a message; its log says more'
+    if (error instanceof Refusal) {
+      code = error.code
+      details = error.message
+      if (error.reason) drops.add('ingest', error.reason, 1)
+      log.warn({ agent: this.#agent?.id, peer: this.#call.getPeer(), details }, 'stream closed')
+    } else {
+      log.error({ agent: this.#agent?.id, error: describeError(error) }, 'stream failed')
+    }
+    this.#finish()
+    this.#call.emit('error', Object.assign(new Error(details), { code, details }))
+  }
+
+  #receive({ message }: StreamRequest): void {
+    const now = Date.now()
+    const agent = this.#agent
+    if (message?.$case === 'hello') {
+      if (agent) throw invalid('bad_hello', 'FD_HELLO: Hello came twice')
+      return this.#greet(message.value, now)
+    }
+    if (!agent) throw invalid('bad_hello', 'FD_HELLO: the first message must be Hello')
+    agent.lastSeenUnixMs = now
+    switch (message?.$case) {
+      case 'hostDeltas':
+        return this.#takeDeltas(agent, message.value, now)
+      case 'flowBatch':
+        return this.#takeBatch(agent, message.value)
+      case 'heartbeat':
+        agent.skew.observe(message.value.nowUnixMs, now)
+        agent.heartbeat = message.value
+        return this.#host.deltas.onAgentState(agent, 'heartbeat')
+      case 'interfaces':
+        checkInterfaces(message.value)
+        agent.setInterfaces(message.value)
+        return this.#host.deltas.onAgentState(agent, 'interfaces')
+      default:
+      // A newer agent's message that this version does not know: proto3 says to ignore it.
+    }
+  }
+
+  #greet(hello: Hello, now: number): void {
+    checkHello(hello)
+    clearTimeout(this.#helloTimer)
+    const { batches, deltas, log } = this.#host
+    const agent = this.#host.claim(hello.agentId, this)
+    this.#agent = agent
+    agent.connected = true
+    agent.lastSeenUnixMs = now
+    agent.greet(hello)
+    agent.skew.observe(hello.nowUnixMs, now)
+    const ackedSeq = batches.lastSeq(agent.id, hello.bootId)
+    this.#send({
+      message: {
+        $case: 'welcome',
+        value: {
+          protocolVersion: PROTOCOL_VERSION,
+          aggregatorVersion: VERSION,
+          ackedSeq,
+          config: this.#host.config,
+          nowUnixMs: now,
+        },
+      },
+    })
+    if (this.#host.rules) this.sendRules(this.#host.rules)
+    log.info({ agent: agent.id, peer: this.#call.getPeer(), boot: hello.bootId, ackedSeq }, 'agent connected')
+    deltas.onAgentState(agent, 'connected')
+  }
+
+  #takeDeltas(agent: Agent, deltas: HostDeltas, now: number): void {
+    checkDeltas(deltas)
+    agent.skew.observe(deltas.nowUnixMs, now)
+    this.#host.deltas.onHostDeltas(agent.id, deltas, now)
+  }
+
+  #takeBatch(agent: Agent, batch: FlowBatch): void {
+    checkBatch(batch)
+    const { batches, drops, log } = this.#host
+    const gap = agent.gapBefore(batch.bootId, batch.seq, batches.lastSeq(agent.id, batch.bootId))
+    if (gap > 0) {
+      agent.gapBatches += gap
+      drops.add('ingest', 'gap', gap)
+      log.warn({ agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap }, 'batches are missing')
+    }
+    const { bootId, seq, ledgers } = batch
+    batches.append(agent, batch).then(
+      (result) => {
+        if (result !== 'duplicate' && ledgers.length > 0) this.#host.addLedgers(ledgers)
+        this.#acks.set(bootId, Math.max(seq, this.#acks.get(bootId) ?? 0))
+        this.#scheduleAcks()
+      },
+      (error: unknown) => this.close(new Refusal(status.UNAVAILABLE, describeError(error))),
+    )
+  }
+
+  #scheduleAcks(): void {
+    if (this.#ackScheduled) return
+    this.#ackScheduled = true
+    setImmediate(() => {
+      this.#ackScheduled = false
+      this.#sendAcks()
+    })
+  }
+
+  /** Acknowledgements wait, merged, while the agent does not read. */
+  #sendAcks(): void {
+    if (!this.#writable || this.#ended) return
+    for (const [bootId, seq] of this.#acks) this.#send({ message: { $case: 'ack', value: { bootId, seq } } })
+    this.#acks.clear()
+  }
+
+  #send(response: StreamResponse): void {
+    if (!this.#ended) this.#writable = this.#call.write(response)
+  }
+
+  #finish(): void {
+    if (this.#ended) return
+    this.#ended = true
+    clearTimeout(this.#helloTimer)
+    const agent = this.#agent
+    if (agent && this.#host.release(agent, this)) {
+      agent.connected = false
+      this.#host.log.info({ agent: agent.id }, 'agent disconnected')
+      this.#host.deltas.onAgentState(agent, 'disconnected')
+    }
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  DELTA_SIZE,
+  type FlowBatch,
+  type Hello,
+  type HostDeltas,
+  type InterfaceTable,
+  MAX_BATCH_RECORDS,
+  PROTOCOL_VERSION,
+  RECORD_SIZE,
+} from '@flowdam/proto'
+import { status } from '@grpc/grpc-js'
+import { invalid, Refusal } from './refusal.js'
+
+const AGENT_ID = /^[A-Za-z0-9._-]{1,64}$/
+const MAX_TEXT = 256
+
+/** Throws a Refusal. What passes is as ingest.proto says. */
+export function checkHello(hello: Hello): void {
+  if (hello.protocolVersion !== PROTOCOL_VERSION) {
+    throw new Refusal(
+      status.FAILED_PRECONDITION,
+      `FD_PROTOCOL_VERSION: the agent speaks version ${hello.protocolVersion} of the stream, this aggregator knows ${PROTOCOL_VERSION}; upgrade the older of the two`,
+      'bad_hello',
+    )
+  }
+  if (hello.recordSize !== RECORD_SIZE) {
+    throw new Refusal(
+      status.FAILED_PRECONDITION,
+      `FD_RECORD_SIZE: the agent's flow records have ${hello.recordSize} bytes, this aggregator's ${RECORD_SIZE}; upgrade the older of the two`,
+      'bad_hello',
+    )
+  }
+  if (!AGENT_ID.test(hello.agentId)) {
+    throw invalid('bad_hello', 'FD_AGENT_ID: agent_id must match [A-Za-z0-9._-]{1,64}')
+  }
+  if (hello.bootId < 1) throw invalid('bad_hello', 'FD_BOOT_ID: boot_id must be at least 1')
+  for (const text of [hello.version, hello.hostname, hello.kernel]) {
+    if (text.length > MAX_TEXT) throw invalid('bad_hello', `FD_HELLO: texts may have ${MAX_TEXT} characters`)
+  }
+  if (hello.interfaces) checkInterfaces(hello.interfaces)
+}
+
+export function checkInterfaces(table: InterfaceTable): void {
+  const seen = new Set<number>()
+  for (const { index, name, attachMode } of table.interfaces) {
+    if (index > 127 || seen.has(index)) {
+      throw invalid('bad_hello', `FD_INTERFACE: index ${index} is above 127 or given twice`)
+    }
+    if (name === '' || name.length > 64 || attachMode.length > 64) {
+      throw invalid('bad_hello', `FD_INTERFACE: the name of interface ${index} must have 1-64 characters`)
+    }
+    seen.add(index)
+  }
+}
+
+export function checkBatch(batch: FlowBatch): void {
+  if (batch.bootId < 1 || batch.seq < 1) {
+    throw invalid('bad_batch', 'FD_BATCH: boot_id and seq must be at least 1')
+  }
+  const { length } = batch.records
+  if (length % RECORD_SIZE !== 0 || length > MAX_BATCH_RECORDS * RECORD_SIZE) {
+    throw invalid(
+      'bad_batch',
+      `FD_BATCH: ${length} bytes are not 0-${MAX_BATCH_RECORDS} records of ${RECORD_SIZE} bytes`,
+    )
+  }
+  if (batch.ledgers.length > 256) throw invalid('bad_batch', 'FD_BATCH: more than 256 ledgers')
+}
+
+export function checkDeltas(deltas: HostDeltas): void {
+  if (deltas.entries.length % DELTA_SIZE !== 0) {
+    throw invalid('bad_deltas', `FD_DELTAS: ${deltas.entries.length} bytes are not entries of ${DELTA_SIZE} bytes`)
+  }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createReadStream } from 'node:fs'
+import { ClickHouseError, type ClickHouseClient, createClient } from '@clickhouse/client'
+import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
+import { RECORD_STRUCTURE } from '../record-structure.js'
+
+export interface ClickHouseOptions {
+  /** http:// or https:// */
+  url: string
+  database: string
+  user: string
+  password: string
+  /** An insert that takes longer is tried again; its token keeps it from happening twice. */
+  insertTimeoutMs?: number
+}
+
+/** A ClickHouse server over HTTP. */
+export class ClickHouseEngine implements Engine {
+  readonly kind = 'clickhouse'
+  readonly database: string
+  readonly #options: ClickHouseOptions
+  #client: ClickHouseClient | undefined
+
+  constructor(options: ClickHouseOptions) {
+    this.#options = options
+    this.database = options.database
+  }
+
+  async start(): Promise<void> {
+    const { url, user, password, insertTimeoutMs } = this.#options
+    this.#client ??= createClient({
+      url,
+      username: user,
+      password,
+      request_timeout: insertTimeoutMs ?? 60_000,
+      application: 'flowdam',
+      keep_alive: { enabled: true },
+    })
+    await this.command('SELECT 1')
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.close()
+    this.#client = undefined
+  }
+
+  async command(sql: string): Promise<void> {
+    await this.#attempt(async (client) => {
+      await client.command({ query: sql })
+    })
+  }
+
+  query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
+    return this.#attempt(async (client) => {
+      const result = await client.query({
+        query: sql,
+        format: 'JSONEachRow',
+        query_params: params,
+        clickhouse_settings: {
+          max_execution_time: limits.timeoutMs / 1000,
+          max_memory_usage: String(limits.maxMemoryBytes),
+        },
+      })
+      return result.json<Row>()
+    })
+  }
+
+  async insertRows(table: string, rows: readonly object[]): Promise<void> {
+    if (rows.length === 0) return
+    await this.#attempt(async (client) => {
+      await client.insert({ table: `${this.database}.${table}`, values: [...rows], format: 'JSONEachRow' })
+    })
+  }
+
+  async load(file: string, statement: (from: string) => string): Promise<void> {
+    const query = `${statement(`input(${quote(RECORD_STRUCTURE)})`)} FORMAT RowBinary`
+    const values = createReadStream(file, { highWaterMark: 1 << 20 })
+    try {
+      await this.#attempt(async (client) => {
+        const { stream } = await client.exec({ query, values })
+        for await (const _ of stream) continue
+      })
+    } finally {
+      values.destroy()
+    }
+  }
+
+  async #attempt<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    if (!this.#client) throw new StoreFailure('retry', 'the store is not running')
+    try {
+      return await work(this.#client)
+    } catch (error) {
+      if (error instanceof ClickHouseError) {
+        throw failureOf(Number(error.code), `${error.type ?? ''}: ${error.message}`, error)
+      }
+      const { code, message } = error as NodeJS.ErrnoException
+      throw failureOf(undefined, code ? `${code}: ${message}` : message, error)
+    }
+  }
+}

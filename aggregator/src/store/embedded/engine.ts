@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { Logger } from '@flowdam/common'
+import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
+import { RECORD_STRUCTURE } from '../record-structure.js'
+import type { ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
+const STOP_WITHIN_MS = 10_000
+
+export interface EmbeddedOptions {
+  /** Folder of the database. */
+  path: string
+  memoryBytes: number
+  log: Logger
+}
+
+interface Waiting {
+  resolve: (text: string) => void
+  reject: (error: StoreFailure) => void
+}
+
+/**
+ * ClickHouse as a library (chdb) in a child process. A child that dies fails what it was doing as `uncertain`; the
+ * next statement starts a new one.
+ */
+export class EmbeddedEngine implements Engine {
+  readonly kind = 'embedded'
+  readonly database = 'flowdam'
+  readonly #options: EmbeddedOptions
+  readonly #waiting = new Map<number, Waiting>()
+  #child: ChildProcess | undefined
+  #nextId = 1
+  #nextLoader = 0
+  readonly #idleLoaders: string[] = []
+  #stopping = false
+  #startedAtMs = 0
+
+  constructor(options: EmbeddedOptions) {
+    this.#options = options
+  }
+
+  /** Process id of the child, for tests that end it. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  async start(): Promise<void> {
+    this.#stopping = false
+    await mkdir(this.#options.path, { recursive: true })
+    await this.#request({ lane: 'control', sql: 'SELECT 1' })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const child = this.#child
+    if (!child) return
+    const gone = once(child, 'exit')
+    child.send('stop', () => undefined)
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
+    await gone
+    clearTimeout(timer)
+  }
+
+  async command(sql: string): Promise<void> {
+    await this.#request({ lane: 'control', sql })
+  }
+
+  async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
+    const settings = `max_execution_time = ${limits.timeoutMs / 1000}, max_memory_usage = ${limits.maxMemoryBytes}`
+    const text = await this.#request({ lane: 'query', sql: `${sql} SETTINGS ${settings}, max_threads = 1`, params })
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Row)
+  }
+
+  async insertRows(table: string, rows: readonly object[]): Promise<void> {
+    if (rows.length === 0) return
+    const sql = `INSERT INTO ${this.database}.${table}`
+    await this.#request({ lane: 'control', sql, rows: rows.map((row) => JSON.stringify(row)).join('\n') })
+  }
+
+  async load(file: string, statement: (from: string) => string): Promise<void> {
+    const lane = this.#idleLoaders.pop() ?? `load${this.#nextLoader++}`
+    try {
+      await this.#request({ lane, sql: statement(`file(${quote(file)}, 'RowBinary', ${quote(RECORD_STRUCTURE)})`) })
+    } finally {
+      this.#idleLoaders.push(lane)
+    }
+  }
+
+  #request(request: Omit<ChildRequest, 'id'>): Promise<string> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopping) return reject(new StoreFailure('retry', 'the store stops'))
+      const child = (this.#child ??= this.#spawn())
+      const id = this.#nextId++
+      this.#waiting.set(id, { resolve, reject })
+      child.send({ id, ...request } satisfies ChildRequest, (error) => {
+        if (!error) return
+        this.#waiting.delete(id)
+        reject(new StoreFailure('retry', 'the database process does not listen', { uncertain: true, cause: error }))
+      })
+    })
+  }
+
+  #spawn(): ChildProcess {
+    const { path, memoryBytes, log } = this.#options
+    const settings: ChildSettings = { path, memoryBytes }
+    const child = fork(CHILD, [JSON.stringify(settings)], {
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.#startedAtMs = Date.now()
+    let complaint = ''
+    child.stderr?.on('data', (data: Buffer) => {
+      complaint = (complaint + data.toString('utf8')).slice(-2000)
+    })
+    child.on('message', (response: ChildResponse) => {
+      const waiting = this.#waiting.get(response.id)
+      this.#waiting.delete(response.id)
+      if ('error' in response) waiting?.reject(failureOf(response.error.code, response.error.message))
+      else waiting?.resolve(response.text)
+    })
+    const ended = (why: string) => {
+      if (this.#child !== child) return
+      this.#child = undefined
+      this.#idleLoaders.length = 0
+      if (!this.#stopping) {
+        log.error({ why, afterMs: Date.now() - this.#startedAtMs, stderr: complaint }, 'the database process ended')
+      }
+      const left = [...this.#waiting.values()]
+      this.#waiting.clear()
+      for (const { reject } of left) {
+        reject(new StoreFailure('retry', `the database process ended (${why})`, { uncertain: true }))
+      }
+    }
+    child.once('exit', (code, signal) => ended(signal ?? `exit ${code}`))
+    child.once('error', (error) => ended(error.message))
+    return child
+  }
+}

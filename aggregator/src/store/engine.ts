@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export type QueryParams = Record<string, string | number | readonly string[] | readonly number[]>
+
+export interface QueryLimits {
+  timeoutMs: number
+  maxMemoryBytes: number
+}
+
+/** ClickHouse, in whatever process it runs. Everything rejects with a {@link StoreFailure}. */
+export interface Engine {
+  readonly kind: 'embedded' | 'clickhouse'
+  /** The database that holds our tables; an identifier. */
+  readonly database: string
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** A statement without a result: DDL, SYSTEM, mutations. */
+  command(sql: string): Promise<void>
+  /** Rows as objects. Values only through `params` (`{name:Type}` in the text), never in the text. */
+  query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]>
+  /** Rows as objects into a table, small numbers of them. */
+  insertRows(table: string, rows: readonly object[]): Promise<void>
+  /** Runs `statement` with what to write behind FROM to read the records of `file`. */
+  load(file: string, statement: (from: string) => string): Promise<void>
+}
+
+/**
+ * What to do about a failure:
+ * - retry: the same again later, for as long as it takes
+ * - crowded: the same, but slower: the server asks for fewer or later inserts
+ * - bad_data: this segment will never load
+ * - schema: nothing will load until somebody changes the tables or the rights
+ */
+export type FailureKind = 'retry' | 'crowded' | 'bad_data' | 'schema'
+
+export class StoreFailure extends Error {
+  readonly kind: FailureKind
+  /** The statement may have taken effect all the same. */
+  readonly uncertain: boolean
+  /** ClickHouse's error number, where it came from there. */
+  readonly code: number | undefined
+
+  constructor(
+    kind: FailureKind,
+    message: string,
+    options: { uncertain?: boolean; code?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'StoreFailure'
+    this.kind = kind
+    this.uncertain = options.uncertain ?? false
+    this.code = options.code
+  }
+}
+
+/** src/Common/ErrorCodes.cpp of ClickHouse. What is in no list is retried: losing nothing comes first. */
+const BAD_DATA = new Set([
+  6, // CANNOT_PARSE_TEXT
+  26, // CANNOT_PARSE_QUOTED_STRING
+  27, // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+  32, // ATTEMPT_TO_READ_AFTER_EOF
+  33, // CANNOT_READ_ALL_DATA
+  117, // INCORRECT_DATA
+  131, // TOO_LARGE_STRING_SIZE
+])
+const SCHEMA = new Set([
+  10, // NOT_FOUND_COLUMN_IN_BLOCK
+  16, // NO_SUCH_COLUMN_IN_TABLE
+  20, // NUMBER_OF_COLUMNS_DOESNT_MATCH
+  36, // BAD_ARGUMENTS
+  42, // NUMBER_OF_ARGUMENTS_DOESNT_MATCH
+  43, // ILLEGAL_TYPE_OF_ARGUMENT
+  46, // UNKNOWN_FUNCTION
+  47, // UNKNOWN_IDENTIFIER
+  50, // UNKNOWN_TYPE
+  53, // TYPE_MISMATCH
+  60, // UNKNOWN_TABLE
+  62, // SYNTAX_ERROR
+  81, // UNKNOWN_DATABASE
+  115, // UNKNOWN_SETTING
+  192, // UNKNOWN_USER
+  193, // WRONG_PASSWORD
+  497, // ACCESS_DENIED
+  516, // AUTHENTICATION_FAILED
+])
+const CROWDED = new Set([
+  202, // TOO_MANY_SIMULTANEOUS_QUERIES
+  241, // MEMORY_LIMIT_EXCEEDED
+  243, // NOT_ENOUGH_SPACE
+  252, // TOO_MANY_PARTS
+])
+/** The server does not know itself whether the insert happened. */
+const UNCERTAIN = new Set([
+  159, // TIMEOUT_EXCEEDED
+  209, // SOCKET_TIMEOUT
+  210, // NETWORK_ERROR
+  319, // UNKNOWN_STATUS_OF_INSERT
+  394, // QUERY_WAS_CANCELLED
+  999, // KEEPER_EXCEPTION
+])
+
+/** From ClickHouse's number and message. */
+export function failureOf(code: number | undefined, message: string, cause?: unknown): StoreFailure {
+  const kind: FailureKind =
+    code === undefined
+      ? 'retry'
+      : BAD_DATA.has(code)
+        ? 'bad_data'
+        : SCHEMA.has(code)
+          ? 'schema'
+          : CROWDED.has(code)
+            ? 'crowded'
+            : 'retry'
+  const uncertain = code === undefined || UNCERTAIN.has(code)
+  return new StoreFailure(kind, firstLine(message), { uncertain, code, cause })
+}
+
+function firstLine(message: string): string {
+  return message.split('\n', 1)[0]?.slice(0, 500) ?? ''
+}
+
+/** A literal for SQL text; only for what is ours (paths, tokens, names), values of people go through parameters. */
+export function quote(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describeError, type Logger } from '@flowdam/common'
+import type { FlowCounters } from '../contracts.js'
+import type { DropCounter } from '../drops.js'
+import type { SourceRegistry } from '../sources/registry.js'
+import type { SealedSegment } from '../spool/segment.js'
+import type { Spool } from '../spool/spool.js'
+import { type Engine, type FailureKind, StoreFailure } from './engine.js'
+import { COUNT_OF_SEGMENT, DELETE_SEGMENT, insertStatement } from './insert.js'
+
+export interface LoaderOptions {
+  engine: Engine
+  spool: Spool
+  sources: SourceRegistry
+  drops: DropCounter
+  flows: FlowCounters
+  log: Logger
+  /** Inserts at a time. */
+  loaders: number
+}
+
+export interface LoaderStatus {
+  rowsStored: number
+  rowsPerSecond: number
+  /** Median of the last inserts, milliseconds. */
+  insertMs: number
+  retries: Record<FailureKind, number>
+  /** Why the current segment does not load; empty when it does. */
+  lastError: string
+  /** Set while nothing can load until somebody acts. */
+  failed: boolean
+}
+
+const CHECK_LIMITS = { timeoutMs: 120_000, maxMemoryBytes: 1e9 }
+/** First and longest pause before the next attempt, by kind; half of it is chance, so that aggregators part. */
+const PAUSE_MS: Record<FailureKind, [number, number]> = {
+  retry: [100, 10_000],
+  crowded: [1000, 30_000],
+  schema: [5000, 60_000],
+  bad_data: [0, 0],
+}
+const RATE_WINDOW_MS = 10_000
+/** A segment that neither loads nor is refused for so many verified attempts is set aside for people. */
+const MAX_VERIFICATIONS = 5
+
+/** Brings sealed segments into the database, each exactly once, and deletes them when they are there. */
+export class Loader {
+  readonly #options: LoaderOptions
+  readonly #workers: Promise<void>[] = []
+  #abort = new AbortController()
+  #wake: (() => void)[] = []
+  #rowsStored = 0
+  readonly #recent: { at: number; rows: number; ms: number }[] = []
+  readonly #retries: Record<FailureKind, number> = { retry: 0, crowded: 0, schema: 0, bad_data: 0 }
+  #lastError = ''
+  #failed = false
+
+  constructor(options: LoaderOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#abort = new AbortController()
+    this.#options.spool.onSealed = () => {
+      for (const wake of this.#wake.splice(0)) wake()
+    }
+    for (let i = 0; i < this.#options.loaders; i++) this.#workers.push(this.#work())
+  }
+
+  /** Lets the running inserts end; what is still in the spool loads after the next start. */
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    for (const wake of this.#wake.splice(0)) wake()
+    await Promise.all(this.#workers.splice(0))
+  }
+
+  status(): LoaderStatus {
+    const now = Date.now()
+    this.#trim(now)
+    const inWindow = this.#recent.reduce((sum, { rows }) => sum + rows, 0)
+    const since = this.#recent[0]?.at ?? now
+    const times = this.#recent.map(({ ms }) => ms).sort((a, b) => a - b)
+    return {
+      rowsStored: this.#rowsStored,
+      rowsPerSecond: (inWindow / Math.max(1000, Math.min(RATE_WINDOW_MS, now - since))) * 1000,
+      insertMs: times[times.length >> 1] ?? 0,
+      retries: { ...this.#retries },
+      lastError: this.#lastError,
+      failed: this.#failed,
+    }
+  }
+
+  async #work(): Promise<void> {
+    const { signal } = this.#abort
+    while (!signal.aborted) {
+      const segment = this.#options.spool.take()
+      if (!segment) {
+        await new Promise<void>((resolve) => this.#wake.push(resolve))
+        continue
+      }
+      const done = await this.#bring(segment, signal)
+      if (!done) this.#options.spool.giveBack(segment)
+    }
+  }
+
+  /** Until the segment is stored or set aside; false when stop() came first. */
+  async #bring(segment: SealedSegment, signal: AbortSignal): Promise<boolean> {
+    const { spool, drops, log, flows } = this.#options
+    const attempt = { uncertain: segment.recovered, token: 0, verifications: 0 }
+    for (let failures = 0; !signal.aborted; failures++) {
+      const began = performance.now()
+      try {
+        if (segment.rows > 0) await this.#store(segment, attempt)
+        await spool.release(segment)
+        flows.stored += segment.rows
+        this.#rowsStored += segment.rows
+        this.#recent.push({ at: Date.now(), rows: segment.rows, ms: performance.now() - began })
+        if (this.#lastError !== '') log.info({ segment: segment.id }, 'the store takes flows again')
+        this.#lastError = ''
+        this.#failed = false
+        return true
+      } catch (error) {
+        const kind = error instanceof StoreFailure ? error.kind : 'retry'
+        attempt.uncertain ||= !(error instanceof StoreFailure) || error.uncertain
+        this.#retries[kind]++
+        const text = describeError(error)
+        if (this.#lastError !== text) log.error({ segment: segment.id, kind, error: text }, 'a segment did not load')
+        this.#lastError = text
+        this.#failed = kind === 'schema'
+        if (kind === 'bad_data') {
+          const path = await spool.deadLetter(segment, text)
+          drops.add('store', 'dead_letter', segment.rows)
+          log.error({ path, rows: segment.rows, error: text }, 'segment set aside: FD_STORE_DEAD_LETTER')
+          return true
+        }
+        await pause(kind, failures, signal)
+      }
+    }
+    return false
+  }
+
+  /**
+   * Inserts with the same token until one insert is answered. If an earlier one may have happened, the rows are
+   * counted: the token alone is not enough, because ClickHouse writes its deduplication log before it publishes the
+   * part (MergeTreeSink::finishDelayedChunk), so a kill between the two would make it refuse rows it does not have.
+   */
+  async #store(
+    segment: SealedSegment,
+    attempt: { uncertain: boolean; token: number; verifications: number },
+  ): Promise<void> {
+    const { engine, log } = this.#options
+    if (attempt.uncertain && (await this.#count(segment)) === segment.rows) return
+    await this.#insert(segment, attempt.token)
+    if (!attempt.uncertain) return
+    const there = await this.#count(segment)
+    if (there === segment.rows) return
+    if (++attempt.verifications > MAX_VERIFICATIONS) {
+      throw new StoreFailure('bad_data', `${there} of ${segment.rows} rows are there after every insert`)
+    }
+    log.warn({ segment: segment.id, there, rows: segment.rows }, 'an interrupted insert is done again')
+    if (there > 0) await engine.command(DELETE_SEGMENT(engine.database, segment))
+    attempt.token++
+    throw new StoreFailure('retry', `an interrupted insert left ${there} of ${segment.rows} rows`)
+  }
+
+  async #insert(segment: SealedSegment, tokenNumber: number): Promise<void> {
+    const { engine, sources } = this.#options
+    const known = sources.ofAgents(segment.agents)
+    for (const day of segment.days) {
+      const token = `${segment.id}.${tokenNumber}`
+      await engine.load(segment.path, insertStatement(engine.database, segment, known, day, token))
+    }
+  }
+
+  async #count(segment: SealedSegment): Promise<number> {
+    const { engine } = this.#options
+    const [row] = await engine.query<{ rows: number | string }>(
+      COUNT_OF_SEGMENT(engine.database),
+      { segment: String(segment.key), from: segment.minUnixMs, to: segment.maxUnixMs },
+      CHECK_LIMITS,
+    )
+    return Number(row?.rows ?? 0)
+  }
+
+  #trim(now: number): void {
+    while (this.#recent[0] && now - this.#recent[0].at > RATE_WINDOW_MS) this.#recent.shift()
+  }
+}
+
+async function pause(kind: FailureKind, failures: number, signal: AbortSignal): Promise<void> {
+  const [first, longest] = PAUSE_MS[kind]
+  const full = Math.min(longest, first * 2 ** Math.min(failures, 16))
+  try {
+    await sleep(full / 2 + (Math.random() * full) / 2, undefined, { signal })
+  } catch {
+    // stop() came
+  }
+}

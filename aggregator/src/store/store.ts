@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describeError, type Logger } from '@flowdam/common'
+import type { StoreStatus } from '@flowdam/proto'
+import type { FlowCounters } from '../contracts.js'
+import type { DropCounter } from '../drops.js'
+import type { SourceRegistry } from '../sources/registry.js'
+import type { Spool } from '../spool/spool.js'
+import { ClickHouseEngine } from './clickhouse/engine.js'
+import type { StoreConfig } from './config.js'
+import { EmbeddedEngine } from './embedded/engine.js'
+import type { Engine, QueryLimits, QueryParams } from './engine.js'
+import { Loader, type LoaderStatus } from './loader.js'
+import { migrate } from './schema.js'
+
+export interface StoreOptions {
+  config: StoreConfig
+  spool: Spool
+  sources: SourceRegistry
+  drops: DropCounter
+  flows: FlowCounters
+  log: Logger
+  /** For tests; default by config.engine. */
+  engine?: Engine
+}
+
+/** Behind by more than this is "degraded". */
+const DEGRADED_LAG_MS = 30_000
+const RETRY_MS = [200, 10_000] as const
+
+/**
+ * The database: its engine, its tables, and the loader that fills them. start() returns at once; a database that is
+ * not there yet is tried again and again, while the spool keeps what comes.
+ */
+export class Store {
+  readonly engine: Engine
+  readonly #options: StoreOptions
+  readonly #loader: Loader
+  #opening: Promise<void> | undefined
+  #abort = new AbortController()
+  #ready = false
+  #openError = ''
+  #mirroredSources = 0
+
+  constructor(options: StoreOptions) {
+    this.#options = options
+    this.engine = options.engine ?? newEngine(options)
+    const { config, ...rest } = options
+    this.#loader = new Loader({ ...rest, engine: this.engine, loaders: config.loaders })
+  }
+
+  start(): void {
+    this.#abort = new AbortController()
+    this.#opening = this.#open(this.#abort.signal)
+  }
+
+  /** Resolves when the tables are there and loading has begun. */
+  async ready(): Promise<void> {
+    await this.#opening
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    await this.#opening
+    await this.#loader.stop()
+    await this.engine.stop()
+    this.#ready = false
+  }
+
+  status(): StoreStatus {
+    const spool = this.#options.spool.status()
+    const loader = this.#loader.status()
+    const lagMs = spool.oldestUnixMs === 0 ? 0 : Math.max(0, Date.now() - spool.oldestUnixMs)
+    const lastError = this.#openError || loader.lastError || spool.lastError
+    const state = loader.failed ? 'failed' : lastError !== '' || lagMs > DEGRADED_LAG_MS ? 'degraded' : 'ok'
+    return {
+      engine: this.engine.kind,
+      state,
+      rowsStored: loader.rowsStored,
+      rowsPerSecond: loader.rowsPerSecond,
+      spoolSegments: spool.segments,
+      spoolBytes: spool.bytes,
+      lagMs,
+      lastError,
+    }
+  }
+
+  /** More than the API shows; for metrics. */
+  loaderStatus(): LoaderStatus {
+    return this.#loader.status()
+  }
+
+  get isReady(): boolean {
+    return this.#ready
+  }
+
+  query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
+    return this.engine.query(sql, params, limits)
+  }
+
+  /** A row of `bans` or `attacks` (store/schema.ts); the newest of an id counts. */
+  record(table: 'bans' | 'attacks', row: object): Promise<void> {
+    return this.engine.insertRows(table, [row])
+  }
+
+  /** Writes sources that the table does not have yet; they are few, and also in each row by name. */
+  async mirrorSources(): Promise<void> {
+    const all = this.#options.sources.all()
+    if (all.length === this.#mirroredSources) return
+    const spool = this.#options.spool.id
+    await this.engine.insertRows(
+      'sources',
+      all.slice(this.#mirroredSources).map((source) => ({ spool, ...source })),
+    )
+    this.#mirroredSources = all.length
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    const { config, log } = this.#options
+    const options = { retentionMs: config.retention, order: config.order }
+    for (let pauseMs: number = RETRY_MS[0]; !signal.aborted; pauseMs = Math.min(pauseMs * 2, RETRY_MS[1])) {
+      try {
+        await this.engine.start()
+        await migrate(this.engine, options)
+        this.#openError = ''
+        this.#ready = true
+        this.#loader.start()
+        log.info({ engine: this.engine.kind, database: this.engine.database }, 'the store is ready')
+        return
+      } catch (error) {
+        if (this.#openError === '') log.error({ error: describeError(error) }, 'the store does not open; trying again')
+        this.#openError = describeError(error)
+        await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+      }
+    }
+  }
+}
+
+function newEngine({ config, log }: StoreOptions): Engine {
+  if (config.engine === 'embedded') {
+    return new EmbeddedEngine({ path: join(config.path, 'clickhouse'), memoryBytes: config.memory, log })
+  }
+  const password =
+    config.password ?? (config.password_env === undefined ? '' : (process.env[config.password_env] ?? ''))
+  return new ClickHouseEngine({ url: config.url, database: config.database, user: config.user, password })
+}
+
+/** The folder that the spool, the sources and the embedded database share; made if missing. */
+export function prepareStoreFolder(config: StoreConfig): string {
+  mkdirSync(config.path, { recursive: true, mode: 0o750 })
+  return config.path
+}
