@@ -5,7 +5,7 @@ import type { Interface } from './interface.js'
 import type { KernelVersion } from './kernel-version.js'
 
 /** Flowdam's own programs start with this. */
-const OWN_PROGRAMS = /^(flowdam|fd_)/
+const OWN_PROGRAMS = /^flowdam_/
 /** What fits one page beside XDP's headroom (256 bytes) and the kernel's bookkeeping behind the frame. */
 const LARGEST_SINGLE_BUFFER_MTU = 3498
 /** A ring of this many frames bridges 1 ms at 1 Mpps. */
@@ -79,6 +79,7 @@ function hostKeepsOffloads({ virtioFeatures }: Interface): boolean {
 
 function attached({ xdp, name }: Interface): Finding[] {
   if (!xdp) return []
+  const detach = xdp.mode === 'generic' ? 'xdpgeneric' : 'xdpdrv'
   const program = `XDP program ${xdp.id}${xdp.name === '' ? '' : ` (${xdp.name})`}`
   if (OWN_PROGRAMS.test(xdp.name))
     return [ok('interface.attached', `${program} of Flowdam is attached, ${xdp.mode}`)]
@@ -86,7 +87,7 @@ function attached({ xdp, name }: Interface): Finding[] {
     warning(
       'interface.attached',
       `${program} is attached, ${xdp.mode}: the agent will not take its place`,
-      `find whose it is (bpftool prog show id ${xdp.id}); ip link set dev ${name} xdp off removes it`,
+      `see whose it is (bpftool prog show id ${xdp.id}), then stop that, or: ip link set dev ${name} ${detach} off`,
     ),
   ]
 }

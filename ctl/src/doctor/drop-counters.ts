@@ -27,17 +27,23 @@ export async function readDropCounters(sources: Sources, name: string): Promise<
     const value = readNumber(sources, `/sys/class/net/${name}/statistics/${counter}`)
     if (value !== undefined) counters.set(counter, value)
   }
-  for (const [counter, value] of parseStatistics((await sources.run('ethtool', '-S', name)) ?? '')) {
-    if (!NIC_DROP.test(counter) || NOT_OURS.test(counter) || isPerQueue(counter)) continue
-    const own = `nic:${counter}`
-    counters.set(own, value)
+  for (const [counter, value] of nicDrops((await sources.run('ethtool', '-S', name)) ?? '')) {
+    counters.set(`nic:${counter}`, value)
   }
   return counters
 }
 
-/** `rx0_drops`, `rx_queue_3_drops`, `[0]: rx_discards`: parts of a total that the driver gives as well. */
-function isPerQueue(counter: string): boolean {
-  return /\d/.test(counter)
+/** Totals of the driver; where it counts per queue alone (veth), those summed up: `rx_queue_N_drops`. */
+function nicDrops(statistics: string): Counters {
+  const totals: Counters = new Map()
+  const perQueue: Counters = new Map()
+  for (const [counter, value] of parseStatistics(statistics)) {
+    if (!NIC_DROP.test(counter) || NOT_OURS.test(counter)) continue
+    const summed = counter.replace(/\d+/g, 'N')
+    if (summed === counter) totals.set(counter, value)
+    else perQueue.set(summed, (perQueue.get(summed) ?? 0) + value)
+  }
+  return totals.size > 0 ? totals : perQueue
 }
 
 /** What moved between two readings of one interface. */
