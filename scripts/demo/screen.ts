@@ -29,7 +29,7 @@ export function drawScreen({ status, hosts, bans, attachMode }: Snapshot, story:
     '',
     `Traffic in     ${rates(status.incoming)}`,
     `        out    ${rates(status.outgoing)}`,
-    `        in     ${sparkline(story.history, 60)}  last minute, threshold ${formatRate(story.thresholdPps)}pps per address`,
+    `        in     ${sparkline(story.history, 60)}  last minute, threshold ${formatRate(story.thresholdPps, 'pps')} per address`,
     `Counted        ${count(status.ledger?.seenPackets ?? 0)} packets, ${formatBytes(status.ledger?.seenBytes ?? 0)} by XDP (${attachMode}); not in a flow: ${count(lost(status))}`,
     `Store          ${storeLine(status)}`,
     `Drops          ${dropsLine(status)}`,

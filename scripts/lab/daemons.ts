@@ -70,6 +70,11 @@ export class Daemons {
     return this.#api
   }
 
+  /** The embedded database and the spool before it. */
+  get storeFolder(): string {
+    return join(this.#options.folder, 'store')
+  }
+
   async start(): Promise<void> {
     this.#writeConfigs()
     this.aggregator.start()
@@ -140,8 +145,9 @@ export class Daemons {
   #writeConfigs(): void {
     const { folder, interfaces, networks, thresholdPps, hooks, agent } = this.#options
     const spool = join(folder, 'agent')
-    const store = join(folder, 'store')
-    for (const path of [spool, store]) mkdirSync(path, { recursive: true })
+    const state = join(folder, 'aggregator')
+    const store = this.storeFolder
+    for (const path of [spool, state, store]) mkdirSync(path, { recursive: true })
     // JSON is YAML.
     const write = (kind: 'agent' | 'aggregator', config: object) =>
       writeFileSync(this.#config(kind), `${JSON.stringify(config, null, 2)}\n`)
@@ -155,6 +161,7 @@ export class Daemons {
     })
     write('aggregator', {
       listen: { grpc: `127.0.0.1:${GRPC_PORT}`, http: `127.0.0.1:${HTTP_PORT}` },
+      state,
       networks,
       hostgroups: [{ name: 'customers', prefixes: networks, incoming: { pps: thresholdPps }, window: '1s' }],
       ban: { duration: this.#options.banDuration ?? '5s', dry_run: this.#options.dryRun ?? false },
