@@ -3,7 +3,7 @@ import { type Prefix, PrefixMap } from '@flowdam/common'
 import { DIRECTION_SLOTS, DIRECTIONS, type Direction, METRICS, type Metric, metricSlot } from './slots.js'
 
 /** Rates per second by metric; null turns an inherited one off. bps are bits. */
-export type Thresholds = Partial<Record<Metric, number | null>>
+export type Thresholds = { readonly [M in Metric]?: number | null | undefined }
 
 export interface PolicySource {
   incoming?: Thresholds | undefined

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From our own types to the API's messages.
+import { type Ban as ApiBan, Direction as ApiDirection, type HostRates, type Rates } from '@flowdam/proto'
+import { type Ban, banRates } from '../bans/ban.js'
+import type { BanEvent } from '../bans/bans.js'
+import type { HostSummary } from '../detect/detector.js'
+import type { Direction } from '../detect/slots.js'
+
+export function apiDirection(direction: Direction): ApiDirection {
+  return direction === 'incoming' ? ApiDirection.DIRECTION_INCOMING : ApiDirection.DIRECTION_OUTGOING
+}
+
+/** Undefined where the request does not say. */
+export function directionFrom(direction: ApiDirection): Direction | undefined {
+  if (direction === ApiDirection.DIRECTION_INCOMING) return 'incoming'
+  if (direction === ApiDirection.DIRECTION_OUTGOING) return 'outgoing'
+  return undefined
+}
+
+export function apiRates({ pps, bps, flows }: Rates): Rates {
+  return { pps, bps, flows }
+}
+
+export function apiHost(host: HostSummary, banned: boolean): HostRates {
+  return {
+    address: host.address,
+    hostgroup: host.hostgroup,
+    incoming: apiRates(host.incoming),
+    outgoing: apiRates(host.outgoing),
+    banned,
+  }
+}
+
+export function apiBan(ban: Ban): ApiBan {
+  return {
+    id: ban.id,
+    prefix: ban.prefix,
+    direction: apiDirection(ban.direction),
+    state: ban.state,
+    metric: ban.metric,
+    threshold: ban.threshold,
+    value: ban.value,
+    rates: banRates(ban),
+    hostgroup: ban.hostgroup,
+    detectedUnixMs: ban.detectedUnixMs,
+    bannedUnixMs: ban.bannedUnixMs,
+    untilUnixMs: ban.untilUnixMs,
+    unbannedUnixMs: ban.unbannedUnixMs,
+    who: ban.who,
+    reason:
+      ban.state === 'unbanned' ? `${ban.reason}; ended by ${ban.endedBy}: ${ban.endReason}` : ban.reason,
+    dryRun: ban.dryRun,
+    hooks: ban.hooks.map((run) => ({ ...run })),
+  }
+}
+
+export function apiBanEvent({ event, atUnixMs, ban }: BanEvent): {
+  event: string
+  atUnixMs: number
+  ban: ApiBan
+} {
+  return { event, atUnixMs, ban: apiBan(ban) }
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  createLogger,
+  FlowdamError,
+  type Health,
+  type HostPort,
+  HttpEndpoint,
+  type Logger,
+} from '@flowdam/common'
+import {
+  type Config as AgentConfig,
+  BanServiceService,
+  FlowServiceService,
+  HostServiceService,
+  StatusServiceService,
+} from '@flowdam/proto'
+import { banService } from './api/ban-service.js'
+import { serverCredentials } from './api/credentials.js'
+import { flowService } from './api/flow-service.js'
+import { hostService } from './api/host-service.js'
+import { statusService } from './api/status-service.js'
+import { BanArchive } from './bans/archive.js'
+import { type BanRules, Bans } from './bans/bans.js'
+import { Journal } from './bans/journal.js'
+import { policiesOf } from './config/load.js'
+import type { AggregatorConfig } from './config/schema.js'
+import { newFlowCounters } from './contracts.js'
+import { Detector } from './detect/detector.js'
+import { DropCounter } from './drops.js'
+import { FlowQueries } from './flows/queries.js'
+import { type Hook, HookRunner } from './hooks/runner.js'
+import { GrpcEndpoint } from './ingest/endpoint.js'
+import { IngestServer } from './ingest/server.js'
+import { aggregatorMetrics } from './metrics.js'
+import { SourceRegistry } from './sources/registry.js'
+import { Spool } from './spool/spool.js'
+import { spoolOptions } from './store/config.js'
+import { prepareStoreFolder, Store } from './store/store.js'
+
+/** How long a stop waits for hooks that run. */
+const HOOKS_STOP_MS = 5000
+
+/** What a reload cannot change. */
+const FIXED = ['listen', 'insecure', 'tls', 'state', 'store', 'detect'] as const
+
+/**
+ * The aggregator put together, in the data's direction: ingest → detector → bans → hooks, and ingest → spool → store.
+ * The API reads from all of them.
+ */
+export class Aggregator {
+  readonly drops = new DropCounter()
+  readonly flows = newFlowCounters()
+  readonly detector: Detector
+  readonly bans: Bans
+  readonly hooks: HookRunner
+  readonly spool: Spool
+  readonly store: Store
+  readonly ingest: IngestServer
+  #config: AggregatorConfig
+  readonly #sources: SourceRegistry
+  readonly #archive: BanArchive
+  readonly #grpc: GrpcEndpoint
+  readonly #http: HttpEndpoint
+  readonly #journal: Journal
+  readonly #stops: (() => void | Promise<void>)[] = []
+  readonly #startedUnixMs = Date.now()
+  /** Losses already counted in `drops`. */
+  #countedLosses = { notProtected: 0, tableFull: 0 }
+
+  constructor(config: AggregatorConfig, log: Logger = createLogger('flowdam-aggregator')) {
+    this.#config = config
+    const part = (component: string) => log.child({ component })
+    const { drops, flows } = this
+    this.hooks = new HookRunner({
+      hooks: hooksOf(config),
+      parallel: config.hooks_parallel,
+      drops,
+      log: part('hooks'),
+      onRun: (id, run) => this.bans.hookRan(id, run),
+      onSettled: (id) => this.bans.settled(id),
+    })
+    this.#journal = new Journal(join(config.state, 'bans.jsonl'), part('bans'))
+    this.bans = new Bans({
+      rules: banRulesOf(config),
+      journal: this.#journal,
+      actions: this.hooks,
+      log: part('bans'),
+    })
+    this.detector = new Detector({
+      policies: policiesOf(config),
+      counters: {
+        maxAddresses: config.detect.max_addresses,
+        maxEntries: config.detect.max_entries,
+        idleMs: 60_000,
+      },
+      onDetection: (detection) => this.bans.detected(detection),
+    })
+    const storeFolder = config.store.path
+    this.#sources = new SourceRegistry(storeFolder)
+    this.spool = new Spool({ ...spoolOptions(config.store), drops, flows, log: part('spool') })
+    this.store = new Store({
+      config: config.store,
+      spool: this.spool,
+      sources: this.#sources,
+      drops,
+      flows,
+      log: part('store'),
+    })
+    this.ingest = new IngestServer({
+      deltas: this.detector,
+      batches: this.spool,
+      sources: this.#sources,
+      drops,
+      log: part('ingest'),
+      config: agentConfigOf(config),
+    })
+    this.#archive = new BanArchive(this.bans, (row) => this.#recordBan(row), part('bans'))
+    this.#grpc = new GrpcEndpoint({
+      listen: config.listen.grpc,
+      credentials: serverCredentials(config.tls),
+      log: part('grpc'),
+    })
+    const { detector, bans, hooks } = this
+    const agents = () => this.ingest.agents()
+    const storeStatus = () => this.store.status()
+    const counted = new CountedDrops(drops, () => this.#countLosses())
+    const api = part('api')
+    this.#grpc.add(this.ingest.definition, this.ingest.service)
+    this.#grpc.add(
+      StatusServiceService,
+      statusService(
+        {
+          startedUnixMs: this.#startedUnixMs,
+          detector,
+          bans,
+          drops: counted,
+          flows,
+          agents,
+          ledger: () => this.ingest.ledger(),
+          storeStatus,
+        },
+        api,
+      ),
+    )
+    this.#grpc.add(HostServiceService, hostService(detector, bans, api))
+    this.#grpc.add(BanServiceService, banService(bans, detector, api))
+    const queries = new FlowQueries(this.store)
+    this.#grpc.add(
+      FlowServiceService,
+      flowService((request) => queries.query(request), api),
+    )
+    this.#http = new HttpEndpoint({
+      listen: config.listen.http,
+      registry: aggregatorMetrics({ detector, bans, hooks, drops: counted, flows, agents, storeStatus }),
+      health: () => this.health(),
+    })
+  }
+
+  /** Bound address of gRPC; the port is the real one when 0 was configured. */
+  get grpcAddress(): HostPort {
+    return this.#grpc.address
+  }
+
+  get httpAddress(): HostPort {
+    return this.#http.address
+  }
+
+  get config(): AggregatorConfig {
+    return this.#config
+  }
+
+  /** Starts everything in order, or stops what it started and throws. */
+  async start(): Promise<void> {
+    const steps: [() => void | Promise<void>, () => void | Promise<void>][] = [
+      [() => this.#prepareFolders(), () => {}],
+      [() => this.#sources.start(), () => this.#sources.stop()],
+      [() => this.spool.start(), () => this.spool.stop()],
+      [() => this.store.start(), () => this.store.stop()],
+      [() => this.#archive.start(), () => this.#archive.stop()],
+      [() => this.bans.start(), () => this.bans.stop()],
+      [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
+      [() => this.detector.start(), () => this.detector.stop()],
+      [() => this.ingest.start(), () => this.ingest.stop()],
+      [() => this.#grpc.start(), () => this.#grpc.stop()],
+      [() => this.#http.start(), () => this.#http.stop()],
+    ]
+    try {
+      for (const [start, stop] of steps) {
+        await start()
+        this.#stops.push(stop)
+      }
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /** Stops in the opposite order. Bans stay in force: the journal has them, and the next start announces them again. */
+  async stop(): Promise<void> {
+    for (let stop = this.#stops.pop(); stop; stop = this.#stops.pop()) await stop()
+  }
+
+  /** Takes over what a running daemon can change; returns the keys that need a restart. */
+  reload(config: AggregatorConfig): string[] {
+    const before = this.#config
+    const needRestart = FIXED.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(config[key]))
+    this.#config = { ...config, ...pick(before, FIXED) }
+    this.hooks.reconfigure(hooksOf(config), config.hooks_parallel)
+    this.bans.reconfigure(banRulesOf(config))
+    this.detector.reconfigure(policiesOf(config))
+    this.ingest.setConfig(agentConfigOf(config))
+    return needRestart
+  }
+
+  health(): Health {
+    const store = this.store.status()
+    const journal = this.#journal.lastError
+    const state = store.state === 'ok' && journal === '' ? 'ok' : 'degraded'
+    return {
+      // The store may fail and detection goes on: nobody should cut the aggregator off for it.
+      state,
+      store: store.state,
+      ...(store.lastError ? { storeError: store.lastError } : {}),
+      ...(journal ? { journalError: journal } : {}),
+      agents: this.ingest.connected,
+      bans: this.bans.activeCount,
+    }
+  }
+
+  async #recordBan(row: object): Promise<void> {
+    if (!this.store.isReady) throw new FlowdamError('FD_STORE_NOT_READY', 'the store is not open')
+    await this.store.record('bans', row)
+  }
+
+  #prepareFolders(): void {
+    prepareStoreFolder(this.#config.store)
+    try {
+      mkdirSync(this.#config.state, { recursive: true, mode: 0o750 })
+    } catch (cause) {
+      throw new FlowdamError('FD_STATE_UNUSABLE', `cannot make the directory ${this.#config.state}`, {
+        cause,
+        remedy: "run with rights to it or change 'state'",
+      })
+    }
+  }
+
+  /** The detector counts for itself, in its hot path; what it lost becomes part of the one list of drops. */
+  #countLosses(): void {
+    const { notProtected, tableFull } = this.detector.losses
+    this.drops.add('detect', 'not_protected', notProtected - this.#countedLosses.notProtected)
+    this.drops.add('detect', 'table_full', tableFull - this.#countedLosses.tableFull)
+    this.#countedLosses = { notProtected, tableFull }
+  }
+}
+
+/** The drops, with the detector's brought up to date before each look. */
+class CountedDrops extends DropCounter {
+  readonly #drops: DropCounter
+  readonly #update: () => void
+
+  constructor(drops: DropCounter, update: () => void) {
+    super()
+    this.#drops = drops
+    this.#update = update
+  }
+
+  override snapshot(): ReturnType<DropCounter['snapshot']> {
+    this.#update()
+    return this.#drops.snapshot()
+  }
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>
+}
+
+function agentConfigOf(config: AggregatorConfig): AgentConfig {
+  return {
+    networks: config.networks.map((prefix) => prefix.text),
+    exemptRemote: config.exempt_remote.map((prefix) => prefix.text),
+  }
+}
+
+function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRules {
+  return {
+    networks,
+    exempt,
+    wide: ban.wide,
+    maxActive: ban.max_active,
+    enabled: ban.enabled,
+    durationMs: ban.duration,
+    dryRun: ban.dry_run,
+    holdOffMs: ban.hold_off,
+  }
+}
+
+function hooksOf(config: AggregatorConfig): Hook[] {
+  return config.hooks.map(({ name, run, format, timeout, retries, backoff, env }) => ({
+    name,
+    run,
+    format,
+    timeoutMs: timeout,
+    retries,
+    backoffMs: backoff,
+    env,
+  }))
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from 'node:crypto'
+import type { HostRates } from '../detect/sample.js'
+import type { Direction } from '../detect/slots.js'
+
+export type HookAction = 'ban' | 'unban'
+export type HookResult = 'running' | 'ok' | 'failed' | 'timeout'
+
+/** One attempt of one hook. */
+export interface HookRun {
+  hook: string
+  action: HookAction
+  startedUnixMs: number
+  durationMs: number
+  /** -1 when it could not be started or was ended by a signal. */
+  exitCode: number
+  result: HookResult
+  /** The first 4 KiB of what it printed. */
+  output: string
+  /** From 1. */
+  attempt: number
+}
+
+/** One ban from decision to end; what the journal keeps and the API shows. Times are milliseconds since 1970. */
+export interface Ban {
+  id: string
+  /** Canonical CIDR text. */
+  prefix: string
+  direction: Direction
+  state: 'banned' | 'unbanned'
+  /** What fired, or "manual". */
+  metric: string
+  threshold: number
+  value: number
+  /** The address's rates at the decision, in both directions. */
+  rates: HostRates
+  /** The same averaged over the window. */
+  averages: HostRates
+  hostgroup: string
+  detectedUnixMs: number
+  bannedUnixMs: number
+  untilUnixMs: number
+  /** 0 while it is in force. */
+  unbannedUnixMs: number
+  who: string
+  reason: string
+  endedBy: string
+  endReason: string
+  /** After a person removed it: until then the detector leaves the prefix alone. */
+  holdOffUntilUnixMs: number
+  dryRun: boolean
+  /** Every hook's unban action has come to an end. */
+  settled: boolean
+  hooks: HookRun[]
+}
+
+/** The rates that hooks and people see: of the ban's direction. */
+export function banRates(ban: Ban): { pps: number; bps: number; flows: number } {
+  const { all, flows } = ban.rates[ban.direction]
+  return { pps: all.pps, bps: all.bps, flows }
+}
+
+/** Sortable by time, readable, unique: 20261122T045503.123-9f3a1c. */
+export function newBanId(unixMs: number): string {
+  const time = new Date(unixMs).toISOString().replaceAll(/[-:Z]/g, '')
+  return `${time}-${randomBytes(3).toString('hex')}`
+}

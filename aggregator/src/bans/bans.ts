@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  contains,
+  describeError,
+  FlowdamError,
+  formatDuration,
+  formatPrefix,
+  type Logger,
+  type Prefix,
+  parsePrefix,
+} from '@flowdam/common'
+import type { Detection } from '../detect/detector.js'
+import { type HostRates, NO_RATES } from '../detect/sample.js'
+import type { Direction } from '../detect/slots.js'
+import { type Ban, type HookAction, type HookRun, newBanId } from './ban.js'
+import { Guard, GuardError, type GuardReason, type GuardRules } from './guard.js'
+import type { Journal, JournalEntry } from './journal.js'
+
+export interface BanRules extends GuardRules {
+  enabled: boolean
+  durationMs: number
+  dryRun: boolean
+  /** After a person removed a ban, the detector leaves the prefix alone for this long. */
+  holdOffMs: number
+}
+
+/** What carries bans out. Must return at once. */
+export interface BanActions {
+  /** `decidedAt` is performance.now() of the decision. */
+  run(action: HookAction, ban: Ban, decidedAt: number): void
+}
+
+export type BanEventName = 'state' | 'ban' | 'unban' | 'hook' | 'extend'
+
+export interface BanEvent {
+  event: BanEventName
+  atUnixMs: number
+  ban: Ban
+}
+
+export interface BansOptions {
+  rules: BanRules
+  journal: Journal
+  actions: BanActions
+  log: Logger
+  /** Milliseconds since 1970. */
+  clock?: () => number
+}
+
+export interface AddBan {
+  prefix: string
+  direction: Direction
+  /** 0 for the configured duration. */
+  durationMs: number
+  who: string
+  reason: string
+  hostgroup: string
+  rates: HostRates
+}
+
+/** What became of a detection. */
+export type DetectionOutcome =
+  | { outcome: 'banned' | 'extended'; ban: Ban }
+  | { outcome: 'disabled' }
+  | { outcome: 'held_off'; untilUnixMs: number }
+  | { outcome: 'refused'; reason: GuardReason; message: string }
+
+const HISTORY = 1000
+const MAX_RUNS = 50
+/** The same refusal for the same prefix is logged this often. */
+const REPEAT_LOG_MS = 60_000
+const LONGEST_TIMER_MS = 3_600_000
+
+/**
+ * Bans from decision to end: banned → extended while the attack lasts → unbanned. One ban for a prefix at a time.
+ * Every change is in the journal before it has any effect outside.
+ */
+export class Bans {
+  readonly #journal: Journal
+  readonly #actions: BanActions
+  readonly #log: Logger
+  readonly #clock: () => number
+  #rules: BanRules
+  #guard: Guard
+  /** In force, by prefix text. */
+  readonly #active = new Map<string, { ban: Ban; prefix: Prefix; journaledUntil: number }>()
+  /** Ended, oldest first. */
+  #ended: Ban[] = []
+  readonly #heldOff = new Map<string, number>()
+  readonly #listeners = new Set<(event: BanEvent) => void>()
+  readonly #refusalLogged = new Map<string, number>()
+  readonly refusals: Record<GuardReason, number> = {
+    outside_networks: 0,
+    exempt: 0,
+    too_wide: 0,
+    max_active: 0,
+  }
+  made = 0
+  extended = 0
+  #timer: NodeJS.Timeout | undefined
+  #running = false
+
+  constructor(options: BansOptions) {
+    this.#rules = options.rules
+    this.#guard = new Guard(options.rules)
+    this.#journal = options.journal
+    this.#actions = options.actions
+    this.#log = options.log
+    this.#clock = options.clock ?? Date.now
+  }
+
+  /** Takes up what the journal says, and has it carried out again: a speaker may have forgotten, or never been told. */
+  start(): void {
+    const bans = replay(this.#journal.open())
+    this.#running = true
+    const now = this.#clock()
+    for (const ban of bans) {
+      if (ban.holdOffUntilUnixMs > now) this.#heldOff.set(ban.prefix, ban.holdOffUntilUnixMs)
+      if (ban.state === 'banned') {
+        const prefix = parsePrefix(ban.prefix)
+        this.#active.set(ban.prefix, { ban, prefix, journaledUntil: ban.untilUnixMs })
+      } else this.#ended.push(ban)
+    }
+    this.#ended = this.#ended.slice(-HISTORY)
+    this.#journal.compact(this.#all())
+    for (const ban of this.#ended) {
+      if (ban.settled || ban.dryRun) continue
+      // Withdrawn already in memory of the journal, perhaps not at the router. Not when it is banned again since.
+      if (this.#active.has(ban.prefix)) this.settled(ban.id)
+      else this.#actions.run('unban', ban, performance.now())
+    }
+    this.#endForbidden()
+    this.tick()
+    for (const { ban } of this.#active.values()) {
+      this.#log.info({ ban: ban.id, prefix: ban.prefix, dryRun: ban.dryRun }, 'ban taken up from the journal')
+      if (!ban.dryRun && !this.#rules.dryRun) this.#actions.run('ban', ban, performance.now())
+    }
+  }
+
+  stop(): void {
+    this.#running = false
+    clearTimeout(this.#timer)
+    this.#journal.close()
+  }
+
+  get rules(): BanRules {
+    return this.#rules
+  }
+
+  /** Other rules from now on. Bans that they forbid end. */
+  reconfigure(rules: BanRules): void {
+    this.#rules = rules
+    this.#guard = new Guard(rules)
+    this.#endForbidden()
+  }
+
+  /** A threshold is exceeded: bans, or extends the ban that covers the address. */
+  detected(detection: Detection): DetectionOutcome {
+    const now = this.#clock()
+    const covering = this.#covering(detection.address)
+    if (covering) {
+      this.#extend(covering, now)
+      return { outcome: 'extended', ban: covering.ban }
+    }
+    const prefix: Prefix = {
+      bytes: detection.address,
+      length: 128,
+      text: formatPrefix(detection.address, 128),
+    }
+    if (!this.#rules.enabled) {
+      this.#logRepeated(prefix.text, 'attack detected; ban.enabled is false', detection)
+      return { outcome: 'disabled' }
+    }
+    const heldUntil = this.#heldOff.get(prefix.text) ?? 0
+    if (heldUntil > now) return { outcome: 'held_off', untilUnixMs: heldUntil }
+    try {
+      this.#guard.check(prefix, this.#active.size)
+    } catch (error) {
+      if (!(error instanceof GuardError)) throw error
+      this.refusals[error.reason]++
+      this.#logRepeated(prefix.text, `attack detected, not banned: ${describeError(error)}`, detection)
+      return { outcome: 'refused', reason: error.reason, message: error.message }
+    }
+    const { metric, threshold, value, direction, hostgroup, rates, averages } = detection
+    const ban = this.#make(prefix, now, this.#rules.durationMs, detection.receivedAt, {
+      direction,
+      metric,
+      threshold,
+      value,
+      rates,
+      averages,
+      hostgroup,
+      who: 'detector',
+      reason: `${metric} ${Math.round(value)} over ${Math.round(threshold)}`,
+    })
+    return { outcome: 'banned', ban }
+  }
+
+  /** A ban by hand. Throws GuardError, FD_BAN_EXISTS, FD_PREFIX_INVALID. */
+  add(request: AddBan): Ban {
+    const prefix = parsePrefix(request.prefix)
+    const known = this.#active.get(prefix.text)
+    if (known) {
+      throw new FlowdamError(
+        'FD_BAN_EXISTS',
+        `${prefix.text} is banned already (${known.ban.id}, ${known.ban.who})`,
+      )
+    }
+    try {
+      this.#guard.check(prefix, this.#active.size)
+    } catch (error) {
+      if (error instanceof GuardError) this.refusals[error.reason]++
+      throw error
+    }
+    const now = this.#clock()
+    this.#heldOff.delete(prefix.text)
+    return this.#make(prefix, now, request.durationMs || this.#rules.durationMs, performance.now(), {
+      direction: request.direction,
+      metric: 'manual',
+      threshold: 0,
+      value: 0,
+      rates: request.rates,
+      averages: request.rates,
+      hostgroup: request.hostgroup,
+      who: request.who || 'unknown',
+      reason: request.reason,
+    })
+  }
+
+  /** Ends a ban by address, prefix or id. Throws FD_BAN_UNKNOWN. */
+  remove(target: string, who: string, reason: string): Ban {
+    const entry = this.#find(target)
+    if (!entry) throw new FlowdamError('FD_BAN_UNKNOWN', `nothing is banned as '${target}'`)
+    const holdOff = this.#rules.holdOffMs > 0 ? this.#clock() + this.#rules.holdOffMs : 0
+    return this.#end(entry.ban, who || 'unknown', reason || 'removed by hand', holdOff)
+  }
+
+  /** Ends what is due; called by a timer. */
+  tick(): void {
+    const now = this.#clock()
+    for (const { ban } of [...this.#active.values()]) {
+      if (ban.untilUnixMs <= now) this.#end(ban, 'detector', 'its time is over', 0)
+    }
+    for (const [prefix, until] of this.#heldOff) if (until <= now) this.#heldOff.delete(prefix)
+    this.#compactIfDue()
+    this.#schedule()
+  }
+
+  /** An attempt of a hook began or ended. */
+  hookRan(id: string, run: HookRun): void {
+    const ban = this.get(id)
+    if (!ban) return
+    const at = ban.hooks.findIndex(
+      (known) =>
+        known.result === 'running' && known.hook === run.hook && known.startedUnixMs === run.startedUnixMs,
+    )
+    if (at >= 0) ban.hooks[at] = run
+    else ban.hooks.push(run)
+    if (ban.hooks.length > MAX_RUNS) ban.hooks.splice(0, ban.hooks.length - MAX_RUNS)
+    if (run.result === 'running') return
+    this.#write({ type: 'hook', id, run })
+    this.#emit('hook', ban)
+  }
+
+  /** Every hook's unban action has ended: nothing is left to do for this ban. */
+  settled(id: string): void {
+    const ban = this.get(id)
+    if (!ban || ban.settled || ban.state !== 'unbanned') return
+    ban.settled = true
+    this.#write({ type: 'settled', id })
+  }
+
+  get activeCount(): number {
+    return this.#active.size
+  }
+
+  /** In force, oldest first. */
+  active(): Ban[] {
+    return [...this.#active.values()].map(({ ban }) => ban)
+  }
+
+  /** Newest first. */
+  list(includeEnded: boolean, limit: number): Ban[] {
+    const bans = includeEnded ? [...this.#ended, ...this.active()] : this.active()
+    return bans.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, limit)
+  }
+
+  get(id: string): Ban | undefined {
+    for (const { ban } of this.#active.values()) if (ban.id === id) return ban
+    return this.#ended.findLast((ban) => ban.id === id)
+  }
+
+  /** The ban in force that covers an address. */
+  covering(address: Uint8Array): Ban | undefined {
+    return this.#covering(address)?.ban
+  }
+
+  /** Until when the detector leaves this prefix alone; 0 when it does not. */
+  heldOffUntil(prefixText: string): number {
+    const until = this.#heldOff.get(prefixText) ?? 0
+    return until > this.#clock() ? until : 0
+  }
+
+  /** Why this prefix could not be banned now; undefined when it could. */
+  objection(prefix: Prefix): GuardError | undefined {
+    try {
+      this.#guard.check(prefix, this.#active.size)
+      return undefined
+    } catch (error) {
+      if (error instanceof GuardError) return error
+      throw error
+    }
+  }
+
+  /** Calls back for each change until the returned function is called. */
+  watch(listener: (event: BanEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #make(
+    prefix: Prefix,
+    now: number,
+    durationMs: number,
+    decidedAt: number,
+    what: Pick<
+      Ban,
+      'direction' | 'metric' | 'threshold' | 'value' | 'rates' | 'averages' | 'hostgroup' | 'who' | 'reason'
+    >,
+  ): Ban {
+    const ban: Ban = {
+      id: newBanId(now),
+      prefix: prefix.text,
+      state: 'banned',
+      ...what,
+      detectedUnixMs: now,
+      bannedUnixMs: now,
+      untilUnixMs: now + durationMs,
+      unbannedUnixMs: 0,
+      endedBy: '',
+      endReason: '',
+      holdOffUntilUnixMs: 0,
+      dryRun: this.#rules.dryRun,
+      settled: false,
+      hooks: [],
+    }
+    this.#write({ type: 'put', ban })
+    this.#active.set(prefix.text, { ban, prefix, journaledUntil: ban.untilUnixMs })
+    this.made++
+    if (!ban.dryRun) this.#actions.run('ban', ban, decidedAt)
+    this.#log.warn(
+      {
+        ban: ban.id,
+        prefix: ban.prefix,
+        direction: ban.direction,
+        metric: ban.metric,
+        value: Math.round(ban.value),
+        threshold: ban.threshold,
+        who: ban.who,
+        dryRun: ban.dryRun,
+        for: formatDuration(durationMs),
+      },
+      ban.dryRun ? 'banned (dry run: no hook)' : 'banned',
+    )
+    this.#emit('ban', ban)
+    this.#schedule()
+    return ban
+  }
+
+  #extend(entry: { ban: Ban; journaledUntil: number }, now: number): void {
+    const { ban } = entry
+    const until = now + this.#rules.durationMs
+    if (until <= ban.untilUnixMs) return
+    ban.untilUnixMs = until
+    // Ten detections a second need not be ten lines a second: a crash may cost this much of an extension.
+    if (until - entry.journaledUntil < Math.max(500, this.#rules.durationMs / 20)) return
+    entry.journaledUntil = until
+    this.extended++
+    this.#write({ type: 'extend', id: ban.id, untilUnixMs: until })
+    this.#emit('extend', ban)
+  }
+
+  #end(ban: Ban, endedBy: string, endReason: string, holdOffUntilUnixMs: number): Ban {
+    const now = this.#clock()
+    Object.assign(ban, { state: 'unbanned', unbannedUnixMs: now, endedBy, endReason, holdOffUntilUnixMs })
+    this.#write({ type: 'end', id: ban.id, unbannedUnixMs: now, endedBy, endReason, holdOffUntilUnixMs })
+    this.#active.delete(ban.prefix)
+    this.#ended.push(ban)
+    if (this.#ended.length > HISTORY) this.#ended.shift()
+    if (holdOffUntilUnixMs > now) this.#heldOff.set(ban.prefix, holdOffUntilUnixMs)
+    // Carried out even when bans are in dry run now: what was announced must be withdrawn.
+    if (!ban.dryRun) this.#actions.run('unban', ban, performance.now())
+    this.#log.warn(
+      {
+        ban: ban.id,
+        prefix: ban.prefix,
+        endedBy,
+        reason: endReason,
+        after: formatDuration(now - ban.bannedUnixMs),
+      },
+      'unbanned',
+    )
+    this.#emit('unban', ban)
+    return ban
+  }
+
+  /** The guard rails hold at every moment, not only when a ban is made. */
+  #endForbidden(): void {
+    for (const { ban, prefix } of [...this.#active.values()]) {
+      const objection = this.#guard.prefixObjection(prefix)
+      if (objection) this.#end(ban, 'guard', objection.message, 0)
+    }
+  }
+
+  #covering(address: Uint8Array): { ban: Ban; prefix: Prefix; journaledUntil: number } | undefined {
+    const host: Prefix = { bytes: address, length: 128, text: '' }
+    for (const entry of this.#active.values()) if (contains(entry.prefix, host)) return entry
+    return undefined
+  }
+
+  #find(target: string): { ban: Ban } | undefined {
+    for (const entry of this.#active.values()) if (entry.ban.id === target) return entry
+    try {
+      return this.#active.get(parsePrefix(target).text)
+    } catch {
+      return undefined
+    }
+  }
+
+  *#all(): IterableIterator<Ban> {
+    yield* this.#ended
+    for (const { ban } of this.#active.values()) yield ban
+  }
+
+  #write(entry: JournalEntry): void {
+    this.#journal.append(entry)
+  }
+
+  #compactIfDue(): void {
+    if (this.#journal.wantsCompaction) this.#journal.compact(this.#all())
+  }
+
+  #emit(event: BanEventName, ban: Ban): void {
+    for (const listener of this.#listeners) listener({ event, atUnixMs: this.#clock(), ban })
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    if (!this.#running) return
+    let next = LONGEST_TIMER_MS
+    const now = this.#clock()
+    for (const { ban } of this.#active.values()) next = Math.min(next, ban.untilUnixMs - now)
+    if (this.#journal.wantsCompaction) next = Math.min(next, 5000)
+    this.#timer = setTimeout(() => this.tick(), Math.max(10, next))
+    this.#timer.unref()
+  }
+
+  #logRepeated(prefix: string, message: string, detection: Detection): void {
+    const now = this.#clock()
+    if (now - (this.#refusalLogged.get(prefix) ?? 0) < REPEAT_LOG_MS) return
+    if (this.#refusalLogged.size > 10_000) this.#refusalLogged.clear()
+    this.#refusalLogged.set(prefix, now)
+    const { metric, value, threshold, direction } = detection
+    this.#log.warn({ prefix, direction, metric, value: Math.round(value), threshold }, message)
+  }
+}
+
+/** Bans as a journal tells of them, oldest first. */
+export function replay(entries: readonly JournalEntry[]): Ban[] {
+  const bans = new Map<string, Ban>()
+  for (const entry of entries) {
+    if (entry.type === 'put') {
+      bans.set(entry.ban.id, { ...entry.ban, rates: entry.ban.rates ?? NO_RATES })
+      continue
+    }
+    const ban = bans.get(entry.id)
+    if (!ban) continue
+    if (entry.type === 'extend') ban.untilUnixMs = entry.untilUnixMs
+    else if (entry.type === 'settled') ban.settled = true
+    else if (entry.type === 'hook') ban.hooks.push(entry.run)
+    else {
+      const { unbannedUnixMs, endedBy, endReason, holdOffUntilUnixMs } = entry
+      Object.assign(ban, { state: 'unbanned', unbannedUnixMs, endedBy, endReason, holdOffUntilUnixMs })
+    }
+  }
+  // A run that the process did not see the end of.
+  for (const ban of bans.values()) ban.hooks = ban.hooks.filter((run) => run.result !== 'running')
+  return [...bans.values()]
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  closeSync,
+  copyFileSync,
+  fdatasync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { describeError, FlowdamError, type Logger } from '@flowdam/common'
+import type { Ban, HookRun } from './ban.js'
+
+/** `put` is the whole ban, as it was made or as compaction found it; the others change one. */
+export type JournalEntry =
+  | { type: 'put'; ban: Ban }
+  | { type: 'extend'; id: string; untilUnixMs: number }
+  | {
+      type: 'end'
+      id: string
+      unbannedUnixMs: number
+      endedBy: string
+      endReason: string
+      holdOffUntilUnixMs: number
+    }
+  | { type: 'hook'; id: string; run: HookRun }
+  | { type: 'settled'; id: string }
+
+/** Rewritten when it has this many lines more than it had after the last time. */
+const COMPACT_LINES = 2000
+
+/**
+ * Bans as an append-only file of JSON lines. A line is in the kernel before `append` returns, so a killed process
+ * loses nothing, and is synced to the disk right after, without anybody waiting for it: the hook that blackholes the
+ * victim must not wait for a disk.
+ */
+export class Journal {
+  readonly #path: string
+  readonly #log: Logger
+  #fd: number | undefined
+  /** Bytes of whole lines in the file. */
+  #size = 0
+  #linesSinceCompaction = 0
+  #syncing = false
+  #dirty = false
+  /** Why the disk refuses, while it does. */
+  lastError = ''
+
+  constructor(path: string, log: Logger) {
+    this.#path = path
+    this.#log = log
+  }
+
+  /** Reads what is there. A torn last line is cut; an unreadable one in between is skipped, and the file kept beside. */
+  open(): JournalEntry[] {
+    let text = ''
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true })
+      try {
+        text = readFileSync(this.#path, 'utf8')
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+      }
+      this.#fd = openSync(this.#path, 'a', 0o640)
+    } catch (cause) {
+      throw new FlowdamError('FD_JOURNAL_UNUSABLE', `cannot open the ban journal ${this.#path}`, {
+        cause,
+        remedy: "the directory 'state' must be writable for the aggregator",
+      })
+    }
+    const { entries, wholeBytes, unreadable } = parseJournal(text)
+    if (unreadable > 0) {
+      const aside = `${this.#path}.damaged`
+      copyFileSync(this.#path, aside)
+      this.#log.error({ unreadable, aside }, 'FD_JOURNAL_DAMAGED: lines of the ban journal cannot be read')
+    }
+    if (wholeBytes < Buffer.byteLength(text)) {
+      this.#log.warn({ bytes: Buffer.byteLength(text) - wholeBytes }, 'ban journal: cut a torn last line')
+      ftruncateSync(this.#fd, wholeBytes)
+    }
+    this.#size = wholeBytes
+    this.#linesSinceCompaction = entries.length
+    return entries
+  }
+
+  get wantsCompaction(): boolean {
+    return this.#linesSinceCompaction > COMPACT_LINES || this.lastError !== ''
+  }
+
+  /** Never throws: a full disk must not keep a ban from being made. What failed to be written goes with the next compaction. */
+  append(entry: JournalEntry): void {
+    if (this.#fd === undefined) return
+    const line = Buffer.from(`${JSON.stringify(entry)}\n`)
+    try {
+      if (writeSync(this.#fd, line) !== line.length) throw new Error('short write')
+      this.#size += line.length
+      this.#linesSinceCompaction++
+      this.#syncSoon()
+    } catch (error) {
+      this.#failed(error)
+      // Half a line would make the next one unreadable.
+      try {
+        ftruncateSync(this.#fd, this.#size)
+      } catch {}
+    }
+  }
+
+  /** Replaces the file by these bans alone. */
+  compact(bans: Iterable<Ban>): void {
+    if (this.#fd === undefined) return
+    const temporary = `${this.#path}.new`
+    let text = ''
+    for (const ban of bans) {
+      text += `${JSON.stringify({ type: 'put', ban } satisfies JournalEntry)}\n`
+    }
+    try {
+      const fd = openSync(temporary, 'w', 0o640)
+      writeSync(fd, text)
+      fsyncSync(fd)
+      closeSync(fd)
+      renameSync(temporary, this.#path)
+      const directory = openSync(dirname(this.#path), 'r')
+      fsyncSync(directory)
+      closeSync(directory)
+      closeSync(this.#fd)
+      this.#fd = openSync(this.#path, 'a', 0o640)
+      this.#size = Buffer.byteLength(text)
+      this.#linesSinceCompaction = 0
+      this.lastError = ''
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  close(): void {
+    if (this.#fd === undefined) return
+    try {
+      fsyncSync(this.#fd)
+    } catch (error) {
+      this.#failed(error)
+    }
+    closeSync(this.#fd)
+    this.#fd = undefined
+  }
+
+  #syncSoon(): void {
+    if (this.#fd === undefined) return
+    this.#dirty = true
+    if (this.#syncing) return
+    this.#syncing = true
+    this.#dirty = false
+    fdatasync(this.#fd, (error) => {
+      this.#syncing = false
+      // EBADF: compaction replaced the file meanwhile, and synced the new one.
+      if (error && error.code !== 'EBADF') this.#failed(error)
+      if (this.#dirty) this.#syncSoon()
+    })
+  }
+
+  #failed(error: unknown): void {
+    const text = describeError(error)
+    if (this.lastError !== text)
+      this.#log.error({ err: text }, 'FD_JOURNAL_WRITE: the ban journal cannot be written')
+    this.lastError = text
+  }
+}
+
+/** The entries of a journal's text, and how many of its bytes are whole lines. */
+export function parseJournal(text: string): {
+  entries: JournalEntry[]
+  wholeBytes: number
+  unreadable: number
+} {
+  const entries: JournalEntry[] = []
+  let unreadable = 0
+  const end = text.lastIndexOf('\n') + 1
+  const lines = text.slice(0, end).split('\n').slice(0, -1)
+  let wholeBytes = Buffer.byteLength(text.slice(0, end))
+  for (const [index, line] of lines.entries()) {
+    try {
+      entries.push(JSON.parse(line) as JournalEntry)
+    } catch {
+      // After a power loss the last line may be there in length only.
+      if (index === lines.length - 1) wholeBytes -= Buffer.byteLength(line) + 1
+      else unreadable++
+    }
+  }
+  return { entries, wholeBytes, unreadable }
+}

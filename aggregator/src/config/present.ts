@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatHostPort, type HostPort, type Prefix } from '@flowdam/common'
+import type { AggregatorConfig } from './schema.js'
+
+/** Plain values for printing: prefixes and addresses as text, secrets hidden. */
+export function presentConfig(config: AggregatorConfig): unknown {
+  return plain(config, [])
+}
+
+const DURATIONS = new Set([
+  'window',
+  'duration',
+  'hold_off',
+  'timeout',
+  'backoff',
+  'retention',
+  'fsync_interval',
+  'segment_age',
+])
+
+/** The largest unit that says it exactly, so that the output is a valid file again. */
+function exactDuration(ms: number): string {
+  for (const [unit, length] of [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+  ] as const) {
+    if (ms > 0 && ms % length === 0) return `${ms / length}${unit}`
+  }
+  return `${ms}ms`
+}
+
+function plain(value: unknown, path: readonly string[]): unknown {
+  const key = path.at(-1) ?? ''
+  if (key === 'password') return '(hidden)'
+  if (typeof value === 'number' && DURATIONS.has(key)) return exactDuration(value)
+  if (Array.isArray(value)) return value.map((item, index) => plain(item, [...path, String(index)]))
+  if (isPrefix(value)) return value.text
+  if (isHostPort(value)) return formatHostPort(value)
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [name, plain(item, [...path, name])]),
+    )
+  }
+  if (value === null) return 'off'
+  return value
+}
+
+function isPrefix(value: unknown): value is Prefix {
+  return typeof value === 'object' && value !== null && 'text' in value && 'bytes' in value
+}
+
+function isHostPort(value: unknown): value is HostPort {
+  return typeof value === 'object' && value !== null && 'host' in value && 'port' in value
+}
+
+/** `key: old → new` for each value that differs; empty when nothing does. */
+export function diffConfig(before: AggregatorConfig, after: AggregatorConfig): string[] {
+  const flatBefore = flatten(presentConfig(before))
+  const flatAfter = flatten(presentConfig(after))
+  const lines: string[] = []
+  for (const key of [...new Set([...flatBefore.keys(), ...flatAfter.keys()])].sort()) {
+    const old = flatBefore.get(key)
+    const now = flatAfter.get(key)
+    if (old === now) continue
+    if (old === undefined) lines.push(`${key}: added ${now}`)
+    else if (now === undefined) lines.push(`${key}: removed (was ${old})`)
+    else lines.push(`${key}: ${old} → ${now}`)
+  }
+  return lines
+}
+
+function flatten(value: unknown, prefix = '', into = new Map<string, string>()): Map<string, string> {
+  if (typeof value === 'object' && value !== null) {
+    for (const [name, item] of Object.entries(value)) {
+      // Hostgroups and hooks by name: moving one in the list is no change.
+      const label =
+        Array.isArray(value) && typeof item === 'object' && item !== null && 'name' in item
+          ? String(item.name)
+          : name
+      flatten(item, prefix === '' ? label : `${prefix}.${label}`, into)
+    }
+  } else into.set(prefix, String(value))
+  return into
+}

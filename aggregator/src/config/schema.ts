@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// aggregator.yaml. docs/aggregator-config.md is the reference; names, defaults and units must agree with it.
+import {
+  FlowdamError,
+  type HostPort,
+  type Prefix,
+  parseHostPort,
+  parsePrefix,
+  parseRate,
+  zDuration,
+  zRate,
+} from '@flowdam/common'
+import { z } from 'zod'
+import { METRICS, type Metric } from '../detect/slots.js'
+import { DEFAULT_STORE, zStore } from '../store/config.js'
+
+/** A string that `parse` understands; its complaint becomes the file's. */
+function parsed<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) })
+      return z.NEVER
+    }
+  })
+}
+
+const zPrefix = parsed<Prefix>(parsePrefix)
+const zHostPort = parsed<HostPort>(parseHostPort)
+
+/** A rate above zero, or `off` to undo an inherited one (null). */
+const zThreshold = z
+  .union([z.string(), z.number(), z.literal(false)])
+  .transform((input, context): number | null => {
+    if (input === false || input === 'off') return null
+    try {
+      const rate = parseRate(input)
+      if (rate > 0) return rate
+      context.addIssue({
+        code: 'custom',
+        message: "a threshold of 0 would ban at the first packet; write 'off'",
+      })
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: FlowdamError.is(error) ? error.message : String(error) })
+    }
+    return z.NEVER
+  })
+
+const thresholdShape = Object.fromEntries(METRICS.map((metric) => [metric, zThreshold.optional()])) as Record<
+  Metric,
+  z.ZodOptional<typeof zThreshold>
+>
+const zThresholds = z.strictObject(thresholdShape)
+
+const zWindow = zDuration.refine(
+  (ms) => ms >= 100 && ms <= 60_000,
+  'a window lasts from 100ms to 60s; several times the agents’ detect_interval is sensible',
+)
+
+const policyShape = {
+  incoming: zThresholds.optional(),
+  outgoing: zThresholds.optional(),
+  window: zWindow.optional(),
+}
+
+const zHostgroup = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64'),
+  prefixes: z.array(zPrefix).min(1),
+  ...policyShape,
+})
+
+const zTls = z.strictObject({ ca: z.string(), cert: z.string(), key: z.string() })
+
+const zBan = z.strictObject({
+  enabled: z.boolean().default(true),
+  duration: zDuration.refine((ms) => ms >= 1000, 'a ban lasts at least 1s').default(1_800_000),
+  max_active: z.number().int().min(0).default(200),
+  dry_run: z.boolean().default(false),
+  hold_off: zDuration.default(300_000),
+  wide: z.array(zPrefix).default([]),
+})
+
+const zHook = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64'),
+  run: z.array(z.string()).min(1),
+  format: z.enum(['fastnetmon', 'json']).default('json'),
+  timeout: zDuration.refine((ms) => ms >= 100, 'at least 100ms').default(30_000),
+  retries: z.number().int().min(0).max(100).default(3),
+  backoff: zDuration.default(1000),
+  env: z.record(z.string(), z.string()).default({}),
+})
+
+export const aggregatorSchema = z.strictObject({
+  listen: z
+    .strictObject({
+      grpc: zHostPort.default({ host: '127.0.0.1', port: 50_060 }),
+      http: zHostPort.default({ host: '127.0.0.1', port: 8080 }),
+    })
+    .prefault({}),
+  insecure: z.boolean().default(false),
+  tls: zTls.optional(),
+  state: z.string().default('/var/lib/flowdam'),
+  networks: z.array(zPrefix).min(1, 'name at least one network: nothing else is counted or banned'),
+  exempt: z.array(zPrefix).default([]),
+  exempt_remote: z.array(zPrefix).default([]),
+  thresholds: z.strictObject(policyShape).prefault({}),
+  hostgroups: z.array(zHostgroup).default([]),
+  detect: z
+    .strictObject({
+      max_addresses: zRate.default(1_048_576),
+      max_entries: zRate.default(16_777_216),
+    })
+    .prefault({}),
+  ban: zBan.prefault({}),
+  hooks: z.array(zHook).default([]),
+  hooks_parallel: z.number().int().min(1).max(1000).default(16),
+  store: zStore.prefault(DEFAULT_STORE),
+})
+
+export type AggregatorConfig = z.output<typeof aggregatorSchema>
+export type BanConfig = AggregatorConfig['ban']
+export type HookConfig = AggregatorConfig['hooks'][number]

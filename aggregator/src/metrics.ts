@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { StoreStatus } from '@flowdam/proto'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Bans } from './bans/bans.js'
+import type { AgentInfo, FlowCounters } from './contracts.js'
+import type { Detector } from './detect/detector.js'
+import { DIRECTIONS } from './detect/slots.js'
+import type { DropCounter } from './drops.js'
+import type { HookRunner } from './hooks/runner.js'
+
+export interface MetricSources {
+  detector: Detector
+  bans: Bans
+  hooks: HookRunner
+  drops: DropCounter
+  flows: FlowCounters
+  agents: () => readonly AgentInfo[]
+  storeStatus: () => StoreStatus
+}
+
+/** Everything that moves has a counter. Values are read when Prometheus asks; docs/aggregator-config.md lists them. */
+export function aggregatorMetrics(sources: MetricSources): Registry {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry, prefix: 'flowdam_process_' })
+
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `flowdam_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  const labelled = <L extends string>(
+    kind: 'gauge' | 'counter',
+    name: string,
+    help: string,
+    labelNames: L[],
+    read: () => Iterable<[Record<L, string>, number]>,
+  ) => {
+    const settings = { name: `flowdam_${name}`, help, labelNames, registers }
+    if (kind === 'gauge') {
+      return new Gauge({
+        ...settings,
+        collect() {
+          this.reset()
+          for (const [labels, value] of read()) this.set(labels, value)
+        },
+      })
+    }
+    return new Counter({
+      ...settings,
+      collect() {
+        this.reset()
+        for (const [labels, value] of read()) this.inc(labels, value)
+      },
+    })
+  }
+
+  const { detector, bans, hooks, drops, flows, agents, storeStatus } = sources
+  labelled('counter', 'flows_total', 'Flow records by stage', ['stage'], () =>
+    Object.entries(flows).map(([stage, count]) => [{ stage }, count as number]),
+  )
+  labelled('counter', 'dropped_total', 'Everything lost', ['stage', 'reason'], () =>
+    drops.snapshot().map(({ stage, reason, count }) => [{ stage, reason }, count]),
+  )
+  labelled('gauge', 'agent_connected', '1 while the agent is connected', ['agent'], () =>
+    agents().map((agent) => [{ agent: agent.id }, agent.connected ? 1 : 0]),
+  )
+  labelled('gauge', 'agent_clock_skew_seconds', "The agent's clock minus ours", ['agent'], () =>
+    agents().map((agent) => [{ agent: agent.id }, agent.clockSkewMs / 1000]),
+  )
+  labelled('counter', 'agent_law_violations_total', 'Epochs whose ledger disagreed', ['agent'], () =>
+    agents().map((agent) => [{ agent: agent.id }, agent.heartbeat?.lawViolations ?? 0]),
+  )
+  gauge('detector_addresses', 'Protected addresses with counters', () => detector.trackedAddresses)
+  gauge('detector_entries_held', 'Delta entries that windows hold', () => detector.heldEntries)
+  labelled('counter', 'detector_messages_total', 'Host delta messages', [], () => [[{}, detector.messages]])
+  labelled('counter', 'detector_entries_total', 'Delta entries', [], () => [[{}, detector.entries]])
+  labelled('counter', 'detector_busy_seconds_total', 'Time spent on host deltas', [], () => [
+    [{}, detector.busyMs / 1000],
+  ])
+  labelled('counter', 'detector_windows_cut_total', 'Slices taken out of a window early', [], () => [
+    [{}, detector.losses.cutShort],
+  ])
+  labelled('counter', 'detections_total', 'Thresholds exceeded', [], () => [[{}, detector.detections]])
+  for (const [metric, help] of [
+    ['pps', 'Packets per second of protected addresses'],
+    ['bps', 'Bits per second of protected addresses'],
+    ['flows', 'Flows per second of protected addresses'],
+  ] as const) {
+    labelled('gauge', `hostgroup_${metric}`, help, ['hostgroup', 'direction'], () =>
+      detector
+        .groups()
+        .flatMap(({ name, rates }) =>
+          DIRECTIONS.map((direction): [{ hostgroup: string; direction: string }, number] => [
+            { hostgroup: name, direction },
+            metric === 'flows' ? rates[direction].flows : rates[direction].all[metric],
+          ]),
+        ),
+    )
+  }
+  labelled('gauge', 'bans_active', 'Bans in force', ['dry_run'], () => {
+    const dry = bans.active().filter((ban) => ban.dryRun).length
+    return [
+      [{ dry_run: 'true' }, dry],
+      [{ dry_run: 'false' }, bans.activeCount - dry],
+    ]
+  })
+  labelled('counter', 'bans_total', 'Bans made', [], () => [[{}, bans.made]])
+  labelled('counter', 'bans_refused_total', 'Bans that a guard rail forbade', ['reason'], () =>
+    Object.entries(bans.refusals).map(([reason, count]) => [{ reason }, count]),
+  )
+  labelled('counter', 'hook_runs_total', 'Attempts of hooks', ['hook', 'action', 'result'], () =>
+    hooks.counts().map(({ hook, action, result, count }) => [{ hook, action, result }, count]),
+  )
+  gauge('hooks_running', 'Hook processes now', () => hooks.running)
+  const startDelay = new Histogram({
+    name: 'flowdam_hook_start_delay_seconds',
+    help: 'From the message that exceeded the threshold to the hook process',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1],
+    registers,
+  })
+  hooks.onStartDelay = (seconds) => startDelay.observe(seconds)
+  gauge('store_spool_segments', 'Segments not yet in the store', () => storeStatus().spoolSegments)
+  gauge('store_spool_bytes', 'Bytes of those segments', () => storeStatus().spoolBytes)
+  gauge('store_lag_seconds', 'Age of the oldest flow not yet in the store', () => storeStatus().lagMs / 1000)
+  gauge('store_up', '1 ok, 0.5 degraded, 0 failed', () => {
+    const { state } = storeStatus()
+    return state === 'ok' ? 1 : state === 'degraded' ? 0.5 : 0
+  })
+  return registry
+}
