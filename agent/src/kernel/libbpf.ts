@@ -354,8 +354,8 @@ export const programSetAutoload = (program: Pointer, load: boolean): number =>
 
 /** A link's fd, or a negative error number. Closing the fd, or the end of the process, detaches. */
 export function linkCreate(programFd: number, ifindex: number, type: number, flags: number): number {
-  // sz up to and including `flags` (its padding too): valid for every libbpf 1.x.
-  const options = { sz: 16, flags, iter_info: null, iter_info_len: 0, target_btf_id: 0 }
+  // sz up to and including `flags`: valid for every libbpf 1.x, also for attach types that it does not know (TCX).
+  const options = { sz: 12, flags, iter_info: null, iter_info_len: 0, target_btf_id: 0 }
   return native().linkCreate(programFd, ifindex, type, options)
 }
 
@@ -481,16 +481,27 @@ export function mapUpdateAsync(fd: number, key: Uint8Array, value: Uint8Array): 
 }
 
 /** Maps the memory of a map with BPF_F_MMAPABLE, shared, for reading and writing. */
-export function mmapShared(fd: number, size: number): { at: Pointer; memory: ArrayBuffer } | number {
+export function mmapShared(
+  fd: number,
+  size: number,
+  offset = 0,
+): { at: Pointer; memory: ArrayBuffer } | number {
   const PROT_READ_WRITE = 3
   const MAP_SHARED = 1
-  const at = native().mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0)
+  const at = native().mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, offset)
   if (at === null || at === MAP_FAILED) return negativeErrno()
   return { at, memory: native().koffi.view(at, size) }
 }
 
 /** Nobody may touch the memory's ArrayBuffer afterwards: that would end the process. */
 export const munmap = (at: Pointer, size: number): number => native().munmap(at, size)
+
+/** The interface that a link is attached to: 0 once it was detached or the interface is gone. */
+export function linkIfindex(link: number): number {
+  // struct bpf_link_info: type, id, prog_id, padding, then ifindex for both XDP and TCX.
+  const info = Buffer.alloc(24)
+  return native().infoByFd(link, info, [info.length]) < 0 ? 0 : info.readUInt32LE(16)
+}
 
 export const closeFd = (fd: number): number => native().closeFd(fd)
 

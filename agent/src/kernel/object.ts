@@ -5,6 +5,16 @@ import type { Pointer } from './libbpf.js'
 import * as libbpf from './libbpf.js'
 import { type TestRun, testRun } from './test-run.js'
 
+/** Lines of libbpf's and the verifier's log in an error. */
+const LOG_LINES = 40
+
+/** Memory of a map, shared with the kernel. Nobody may touch it after unmap. */
+export interface MappedRange {
+  buffer: ArrayBuffer
+  byteOffset: number
+  unmap: () => void
+}
+
 /** A map of an object. Sizes may be set before the load; fd and memory are there after it. */
 export class BpfMap {
   readonly name: string
@@ -45,18 +55,20 @@ export class BpfMap {
     return memory
   }
 
+  /** A part of that memory, to be unmapped when done: a mapped page counts as resident whether it is touched or not. */
+  mapRange(byteOffset: number, size: number): MappedRange {
+    const mapped = libbpf.mmapShared(this.fd, size, byteOffset)
+    if (typeof mapped === 'number') throw this.#unmappable(size, mapped)
+    return { buffer: mapped.memory, byteOffset: 0, unmap: () => void libbpf.munmap(mapped.at, size) }
+  }
+
   /** After the load: the kernel's own memory of an array map with BPF_F_MMAPABLE, shared. Mapped once. */
   memory(): ArrayBuffer {
     if (!this.#mapping) {
       const stride = Math.ceil(this.valueSize / 8) * 8
       const size = stride * this.maxEntries
       const mapped = libbpf.mmapShared(this.fd, size)
-      if (typeof mapped === 'number') {
-        throw new FlowdamError(
-          'FD_BPF_MMAP',
-          `cannot map ${size} bytes of map ${this.name}: ${libbpf.errorName(mapped)}`,
-        )
-      }
+      if (typeof mapped === 'number') throw this.#unmappable(size, mapped)
       this.#mapping = { ...mapped, size }
     }
     return this.#mapping.memory
@@ -66,6 +78,11 @@ export class BpfMap {
   unmap(): void {
     if (this.#mapping) libbpf.munmap(this.#mapping.at, this.#mapping.size)
     this.#mapping = undefined
+  }
+
+  #unmappable(size: number, status: number): FlowdamError {
+    const error = libbpf.errorName(status)
+    return new FlowdamError('FD_BPF_MMAP', `cannot map ${size} bytes of map ${this.name}: ${error}`)
   }
 }
 
@@ -119,7 +136,7 @@ export class BpfObject {
     if (typeof result === 'number') {
       throw new FlowdamError(
         'FD_BPF_OBJECT',
-        `libbpf ${libbpf.libbpfVersion()} cannot read ${path}: ${libbpf.errorName(result)}\n${log.trim()}`,
+        `libbpf ${libbpf.libbpfVersion()} cannot read ${path}: ${libbpf.errorName(result)}\n${tail(log)}`,
       )
     }
     return new BpfObject(path, result)
@@ -177,21 +194,21 @@ export class BpfObject {
     if (result >= 0) return
     const name = libbpf.errorName(result)
     if (name === 'EPERM') {
-      throw new FlowdamError('FD_NOT_PERMITTED', `the kernel refuses ${this.path}: EPERM\n${log.trim()}`, {
+      throw new FlowdamError('FD_NOT_PERMITTED', `the kernel refuses ${this.path}: EPERM\n${tail(log)}`, {
         remedy: 'run as root, or give the process CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON',
       })
     }
-    if (name === 'ENOMEM' || name === 'E2BIG') {
+    if (name === 'ENOMEM') {
       throw new FlowdamError(
         'FD_BPF_MEMORY',
-        `no kernel memory for the maps of ${this.path}: ${name}\n${log.trim()}`,
+        `no kernel memory for the maps of ${this.path}: ${name}\n${tail(log)}`,
         {
           remedy:
             'lower flow_slots (64 bytes × 4 × CPUs each), or give the machine or its cgroup more memory',
         },
       )
     }
-    throw new FlowdamError('FD_BPF_REFUSED', `the kernel refuses ${this.path}: ${name}\n${log.trim()}`)
+    throw new FlowdamError('FD_BPF_REFUSED', `the kernel refuses ${this.path}: ${name}\n${tail(log)}`)
   }
 
   /** Frees everything; maps' memory may not be touched afterwards. */
@@ -211,4 +228,11 @@ export class BpfObject {
 
 function check(status: number, what: string): void {
   if (status < 0) throw new FlowdamError('FD_BPF_OBJECT', `${what}: ${libbpf.errorName(status)}`)
+}
+
+/** The verifier's log can have megabytes; what it complains about is at its end. */
+function tail(log: string): string {
+  const lines = log.trim().split('\n')
+  const dropped = lines.length - LOG_LINES
+  return dropped > 0 ? [`… ${dropped} lines …`, ...lines.slice(dropped)].join('\n') : lines.join('\n')
 }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { HostDeltas } from '@flowdam/proto'
+import type { FlowMaps } from '../kernel/flow-maps.js'
+import { DeltaReader } from './delta-reader.js'
+import { HostTable } from './host-table.js'
+import { Networks } from './networks.js'
+import { RecentFlows } from './recent-flows.js'
+
+/** 960 KB a message; gRPC refuses 4 MB by default. */
+const MOST_ENTRIES = 24_576
+/** Below this many entries, remembering those that rest costs nothing. */
+const RESET_ABOVE = 8192
+
+export interface DeltasOptions {
+  maps: FlowMaps
+  external: Uint8Array
+  networks: readonly string[]
+}
+
+/** Host deltas from the log in place: read often, take when they can be sent; what is not taken adds up. */
+export class Deltas {
+  /** Milliseconds that the last read took. */
+  readMs = 0
+  readonly #maps: FlowMaps
+  readonly #hosts = new HostTable()
+  readonly #recent = new RecentFlows()
+  readonly #reader: DeltaReader
+  readonly #startedAt = performance.now()
+  #networks: readonly string[]
+  #exemptRemote: readonly string[] = []
+  #seq = 0
+  #takenAt = this.#startedAt
+  #rotatedAt = this.#startedAt
+
+  constructor(options: DeltasOptions) {
+    this.#maps = options.maps
+    this.#networks = options.networks
+    this.#reader = new DeltaReader(
+      { maps: options.maps, hosts: this.#hosts, recent: this.#recent, external: options.external },
+      new Networks(options.networks),
+      new Networks([]),
+    )
+  }
+
+  /** Protected networks now. */
+  get networks(): readonly string[] {
+    return this.#networks
+  }
+  get entries(): number {
+    return this.#hosts.size
+  }
+  /** Packets of protected addresses for which even the table had no room. */
+  get lostPackets(): number {
+    return this.#hosts.lostPackets
+  }
+
+  /** FD_PREFIX_INVALID, and nothing changes. */
+  setNetworks(networks: readonly string[], exemptRemote: readonly string[]): void {
+    if (same(networks, this.#networks) && same(exemptRemote, this.#exemptRemote)) return
+    this.#reader.setNetworks(new Networks(networks), new Networks(exemptRemote))
+    this.#networks = networks
+    this.#exemptRemote = exemptRemote
+  }
+
+  read(): void {
+    const began = performance.now()
+    this.#reader.read(this.#maps.parity)
+    this.readMs = performance.now() - began
+  }
+
+  /** The end of an epoch; `rotateMs`: how long a flow is remembered at least. */
+  finish(parity: number, rotateMs: number): void {
+    this.#reader.finish(parity)
+    const now = performance.now()
+    if (now - this.#rotatedAt >= rotateMs * 0.9) {
+      this.#recent.rotate()
+      this.#rotatedAt = now
+    }
+  }
+
+  /**
+   * What happened since the last take, in one message or, when it is much, in several: the first has time and
+   * totals, those that go on with its entries have covers_us 0. A message is due even if nothing moved.
+   */
+  take(): HostDeltas[] {
+    const now = performance.now()
+    const totals = this.#reader.takeTotals()
+    const moved = this.#hosts.moved
+    const messages: HostDeltas[] = []
+    do {
+      const first = messages.length === 0
+      messages.push({
+        seq: ++this.#seq,
+        coversUs: first ? Math.round((now - this.#takenAt) * 1000) : 0,
+        nowUnixMs: Date.now(),
+        entries: this.#hosts.take(MOST_ENTRIES),
+        incoming: first ? totals.incoming : undefined,
+        outgoing: first ? totals.outgoing : undefined,
+      })
+    } while (this.#hosts.moved > 0)
+    this.#takenAt = now
+    if (this.#hosts.size > RESET_ABOVE && moved < this.#hosts.size / 4) this.#hosts.reset()
+    return messages
+  }
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, index) => text === b[index])
+}

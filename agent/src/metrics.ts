@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type HostPort, HttpEndpoint } from '@flowdam/common'
+import type { Ledger } from '@flowdam/proto'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Agent } from './agent.js'
+import { REASONS } from './kernel/layout.js'
+
+/** result label → fields of a ledger. */
+const RESULTS = [
+  ['flow', 'flowPackets', 'flowBytes'],
+  ['overflow', 'overflowPackets', 'overflowBytes'],
+  ['not_ip', 'notIpPackets', 'notIpBytes'],
+  ['malformed', 'malformedPackets', 'malformedBytes'],
+] as const satisfies readonly (readonly [string, keyof Ledger, keyof Ledger])[]
+
+/** Serves /metrics and /healthz; returns what stops it. */
+export async function serveMetrics(agent: Agent, listen: HostPort): Promise<() => Promise<void>> {
+  const endpoint = new HttpEndpoint({
+    listen,
+    registry: agentRegistry(agent),
+    health: () => ({
+      state: agent.parts.uplink?.connected ? 'ok' : 'degraded',
+      stream: agent.parts.uplink?.connected ? 'connected' : 'disconnected',
+      interfaces: agent.parts.interfaces
+        ?.message()
+        .interfaces.map(({ name, attachMode }) => ({ name, attachMode })),
+    }),
+  })
+  await endpoint.start()
+  return () => endpoint.stop()
+}
+
+/** Everything that moves has a counter. Values are read when somebody asks; nothing here is on a hot path. */
+export function agentRegistry(agent: Agent): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, prefix: 'flowdam_agent_' })
+  packets(agent, registry)
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name: `flowdam_agent_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `flowdam_agent_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  const parts = () => agent.parts
+  counter('epochs_total', 'Epochs drained', () => parts().epochs?.stats.epochs ?? 0)
+  counter(
+    'early_flips_total',
+    'Epochs ended early: a log was half full',
+    () => parts().epochs?.stats.earlyFlips ?? 0,
+  )
+  counter(
+    'postponed_flips_total',
+    'Epochs prolonged: export_rate was used up',
+    () => parts().epochs?.stats.postponedFlips ?? 0,
+  )
+  counter(
+    'law_violations_total',
+    'Epochs whose ledger and records disagree; a defect',
+    () => parts().epochs?.stats.lawViolations ?? 0,
+  )
+  counter('records_total', 'Flow records drained from the kernel', () => parts().epochs?.stats.records ?? 0)
+  counter(
+    'sent_records_total',
+    'Flow records sent, repetitions included',
+    () => parts().uplink?.stats.sentRecords ?? 0,
+  )
+  counter(
+    'sent_batches_total',
+    'Batches sent, repetitions included',
+    () => parts().uplink?.stats.sentBatches ?? 0,
+  )
+  counter('sent_deltas_total', 'Host delta messages sent', () => parts().uplink?.stats.sentDeltas ?? 0)
+  counter('connects_total', 'Streams that got a Welcome', () => parts().uplink?.stats.connects ?? 0)
+  counter('disconnects_total', 'Streams that ended after it', () => parts().uplink?.stats.disconnects ?? 0)
+  counter(
+    'host_table_full_packets_total',
+    'Packets that found no place in the host table',
+    () => parts().deltas?.lostPackets ?? 0,
+  )
+  gauge('connected', '1 while there is a stream to the aggregator', () => (parts().uplink?.connected ? 1 : 0))
+  gauge('queue_batches', 'Batches not acknowledged', () => parts().queue.batches)
+  gauge('queue_records', 'Flow records not acknowledged', () => parts().queue.records)
+  gauge('queue_bytes', 'Bytes of flow records not acknowledged', () => parts().queue.bytes)
+  gauge('host_entries', 'Entries in the host table', () => parts().deltas?.entries ?? 0)
+  gauge(
+    'mapped_bytes',
+    "Bytes of the kernel's maps that are mapped now",
+    () => parts().maps?.mappedBytes ?? 0,
+  )
+  gauge(
+    'grace_seconds',
+    'Wait for the grace period at the last flip',
+    () => (parts().epochs?.stats.graceMs ?? 0) / 1000,
+  )
+  gauge('flip_seconds', 'Last flip from start to clear', () => (parts().epochs?.stats.flipMs ?? 0) / 1000)
+  gauge('read_seconds', 'Last in-place read for detection', () => (parts().deltas?.readMs ?? 0) / 1000)
+  gauge(
+    'clock_offset_seconds',
+    "The aggregator's clock minus ours at Welcome",
+    () => (parts().uplink?.stats.clockOffsetMs ?? 0) / 1000,
+  )
+  return registry
+}
+
+function packets(agent: Agent, registry: Registry): void {
+  const registers = [registry]
+  const labelNames = ['iface', 'direction', 'result'] as const
+  const each = (visit: (labels: { iface: string; direction: string }, ledger: Ledger) => void) => {
+    const names = agent.parts.interfaces?.names ?? []
+    for (const [byte, ledger] of agent.parts.epochs?.stats.ledgers ?? []) {
+      const iface = names[byte & 0x7f] ?? `unknown_${byte & 0x7f}`
+      visit({ iface, direction: byte & 0x80 ? 'egress' : 'ingress' }, ledger)
+    }
+  }
+  new Counter({
+    name: 'flowdam_agent_packets_total',
+    help: 'Packets seen, by where they were counted',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      each((labels, ledger) => {
+        for (const [result, field] of RESULTS) this.inc({ ...labels, result }, ledger[field])
+      })
+    },
+  })
+  new Counter({
+    name: 'flowdam_agent_bytes_total',
+    help: 'Layer-3 bytes seen, by where they were counted',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      each((labels, ledger) => {
+        for (const [result, , field] of RESULTS) this.inc({ ...labels, result }, ledger[field])
+      })
+    },
+  })
+  new Counter({
+    name: 'flowdam_agent_rule_dropped_packets_total',
+    help: 'Packets that a drop rule dropped',
+    labelNames: ['iface', 'direction'],
+    registers,
+    collect() {
+      this.reset()
+      each((labels, ledger) => this.inc(labels, ledger.droppedPackets))
+    },
+  })
+  new Counter({
+    name: 'flowdam_agent_reason_packets_total',
+    help: 'Packets that were malformed or went to overflow, by why',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      const sums = agent.parts.epochs?.stats.reasons
+      for (const [index, reason] of REASONS.entries()) this.inc({ reason }, sums?.[index] ?? 0)
+    },
+  })
+  new Counter({
+    name: 'flowdam_agent_dropped_records_total',
+    help: 'Flow records lost in this agent, by why',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      this.inc({ reason: 'queue_full' }, 0)
+      for (const [reason, records] of Object.entries(agent.droppedRecords())) this.inc({ reason }, records)
+    },
+  })
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Welcome } from '@flowdam/proto'
+import { IngestServiceClient, type StreamRequest, type StreamResponse } from '@flowdam/proto'
+import { type ChannelCredentials, type ClientDuplexStream, type StatusObject, status } from '@grpc/grpc-js'
+
+/** A dead path is found within keepalive time and timeout: 7 s. */
+const CHANNEL_OPTIONS = {
+  'grpc.keepalive_time_ms': 4000,
+  'grpc.keepalive_timeout_ms': 3000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.max_send_message_length': 16 << 20,
+  'grpc.max_receive_message_length': 16 << 20,
+  // Attempts are timed here, not by a pool that all channels of the process share.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_retries': 0,
+  'grpc-node.flow_control_window': 4 << 20,
+}
+/** From the first packet of a connection to Welcome. */
+const WELCOME_TIMEOUT_MS = 10_000
+
+export interface ConnectionTarget {
+  /** HOST:PORT. */
+  address: string
+  credentials: ChannelCredentials
+}
+
+export interface ConnectionEvents {
+  /** The first message down. */
+  welcome(message: Welcome): void
+  message(message: NonNullable<StreamResponse['message']>): void
+  /** Called once, whatever ended it. */
+  ended(why: { code: string; details: string }): void
+}
+
+/** One attempt: one HTTP/2 connection with one stream, from Hello to its end. */
+export class Connection {
+  readonly #target: ConnectionTarget
+  readonly #events: ConnectionEvents
+  #client: IngestServiceClient | undefined
+  #call: ClientDuplexStream<StreamRequest, StreamResponse> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #ended = false
+
+  constructor(target: ConnectionTarget, events: ConnectionEvents) {
+    this.#target = target
+    this.#events = events
+  }
+
+  start(hello: NonNullable<StreamRequest['message']>): void {
+    this.#client = new IngestServiceClient(this.#target.address, this.#target.credentials, CHANNEL_OPTIONS)
+    const call = this.#client.stream()
+    this.#call = call
+    this.#timer = setTimeout(
+      () => this.#end({ code: 'DEADLINE_EXCEEDED', details: `no Welcome within ${WELCOME_TIMEOUT_MS} ms` }),
+      WELCOME_TIMEOUT_MS,
+    )
+    call.on('data', (response: StreamResponse) => this.#receive(response))
+    call.on('error', (error: Error & Partial<StatusObject>) =>
+      this.#end({ code: statusName(error.code), details: error.details ?? error.message }),
+    )
+    call.on('end', () => this.#end({ code: 'OK', details: 'the aggregator ended the stream' }))
+    this.send(hello)
+  }
+
+  /** Sends a message. `flushed` is called when it has left this process, as far as flow control lets it. */
+  send(message: NonNullable<StreamRequest['message']>, flushed?: () => void): void {
+    if (this.#ended || !this.#call) return
+    this.#call.write({ message }, () => {
+      if (!this.#ended) flushed?.()
+    })
+  }
+
+  /** Ends the stream; `ended` is not called. */
+  stop(): void {
+    this.#ended = true
+    this.#close()
+  }
+
+  #receive(response: StreamResponse): void {
+    const { message } = response
+    if (this.#ended || !message) return
+    if (message.$case === 'welcome') {
+      clearTimeout(this.#timer)
+      this.#events.welcome(message.value)
+    } else {
+      this.#events.message(message)
+    }
+  }
+
+  #end(why: { code: string; details: string }): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#close()
+    this.#events.ended(why)
+  }
+
+  #close(): void {
+    clearTimeout(this.#timer)
+    const call = this.#call
+    this.#call = undefined
+    if (call) {
+      // A cancelled call still emits its error.
+      call.removeAllListeners()
+      call.on('error', () => {})
+      call.cancel()
+    }
+    this.#client?.close()
+    this.#client = undefined
+  }
+}
+
+function statusName(code: number | undefined): string {
+  return (code === undefined ? undefined : status[code]) ?? 'UNKNOWN'
+}
