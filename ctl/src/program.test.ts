@@ -76,15 +76,21 @@ describe('flowdam, run as a process against an aggregator', () => {
     await succeed('host', '2001:DB8:0:0::5')
     assert.deepEqual(aggregator.lastAsked('GetHost'), { address: '2001:db8::5' })
     const stdout = await succeed('explain', '203.0.113.6')
-    assert.match(stdout, /^203\.0\.113\.6 is not banned: no threshold has been exceeded$/m)
+    assert.match(stdout, /^Not banned: incoming pps is at 62 % of its threshold/)
     assert.match(stdout, /^incoming +pps +12\.3 kpps +20 kpps +62 % +\[#{12}\.{8}\]$/m)
-    assert.match(await succeed('explain', '203.0.113.5'), /^203\.0\.113\.5 is banned: pps 98321 over 20000/m)
+    assert.match(
+      await succeed('explain', '203.0.113.5'),
+      /^Banned as 203\.0\.113\.5\/32 because the detector saw pps 98321/,
+    )
   })
 
   it('bans list shows cause and the worst hook', async () => {
     const stdout = await succeed('bans', 'list')
     assert.deepEqual(aggregator.lastAsked('ListBans'), { includeEnded: false, limit: 100 })
-    assert.match(stdout, /^203\.0\.113\.5\/32 +incoming +pps 98\.3 kpps over 20 kpps .* failed /m)
+    assert.match(
+      stdout,
+      /^203\.0\.113\.5\/32 +incoming +pps over 20 kpps +98\.3 kpps, 1\.1 Gbit\/s .* failed /m,
+    )
     assert.match(stdout, /^2001:db8::5\/128 +incoming +by hand, bob@noc /m)
   })
 
@@ -206,7 +212,7 @@ describe('flowdam, run as a process against an aggregator', () => {
     const stdout = await running.printed(/hook +203\.0\.113\.8\/32/)
     assert.match(
       stdout,
-      /^2026-11-22 04:49:07 {2}ban {5}203\.0\.113\.8\/32 {2}incoming, pps 98\.3 kpps over 20 kpps/m,
+      /^2026-11-22 04:49:07 {2}ban {5}203\.0\.113\.8\/32 {2}incoming, pps over 20 kpps: 98\.3 kpps, 1\.1 Gbit\/s/m,
     )
     assert.match(stdout, /hook {4}203\.0\.113\.8\/32 {2}mail ban: failed \(exit 7\) in 2\.0 s$/m)
     running.child.kill('SIGINT')

@@ -32,7 +32,7 @@ function columns(nowMs: number): Column<Agent>[] {
     },
     {
       title: 'LAST SEEN',
-      cell: ({ lastSeenUnixMs }) => (lastSeenUnixMs === 0 ? 'never' : formatAgo(lastSeenUnixMs, nowMs)),
+      cell: (agent) => lastSeen(agent, nowMs),
       align: 'right',
     },
     {
@@ -59,6 +59,14 @@ function columns(nowMs: number): Column<Agent>[] {
     { title: 'HOST', cell: ({ hostname }) => hostname, dropOrder: 5 },
     { title: 'KERNEL', cell: ({ kernel }) => kernel, dropOrder: 6 },
   ]
+}
+
+/** Agents say something every second. */
+const SPEAKS_WITHIN_MS = 2000
+
+function lastSeen({ connected, lastSeenUnixMs }: Agent, nowMs: number): string {
+  if (lastSeenUnixMs === 0) return 'never'
+  return connected && nowMs - lastSeenUnixMs < SPEAKS_WITHIN_MS ? 'now' : formatAgo(lastSeenUnixMs, nowMs)
 }
 
 /** `eth0` where all is as it should be; what differs from native and external is said. */

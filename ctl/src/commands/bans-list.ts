@@ -3,10 +3,10 @@ import type { Ban } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { wholeNumber } from '../input/values.js'
-import { cause, hooksWord, timeLeft } from '../output/ban.js'
+import { banTraffic, cause, hooksWord, timeLeft } from '../output/ban.js'
 import { directionWord } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
-import { formatBps, formatRecent } from '../output/units.js'
+import { formatRecent } from '../output/units.js'
 import { inSession, type World } from '../session.js'
 
 interface ListOptions {
@@ -49,6 +49,7 @@ function columns({ all }: ListOptions, nowMs: number): Column<Ban>[] {
     { title: 'DIRECTION', cell: ({ direction }) => directionWord(direction), dropOrder: 4 },
     ...(all ? [stateColumn] : []),
     { title: 'CAUSE', cell: cause, shrink: 'end' },
+    { title: 'TRAFFIC', cell: banTraffic, dropOrder: 3 },
     { title: 'SINCE', cell: ({ bannedUnixMs }) => formatRecent(bannedUnixMs, nowMs) },
     {
       title: 'ENDS IN',
@@ -60,12 +61,6 @@ function columns({ all }: ListOptions, nowMs: number): Column<Ban>[] {
       cell: hooksWord,
       dropOrder: 2,
       style: (ban) => (['failed', 'timeout'].includes(hooksWord(ban)) ? 'red' : undefined),
-    },
-    {
-      title: 'TRAFFIC',
-      cell: ({ rates }) => (rates ? formatBps(rates.bps) : ''),
-      align: 'right',
-      dropOrder: 7,
     },
     { title: 'HOSTGROUP', cell: ({ hostgroup }) => hostgroup, dropOrder: 6 },
     { title: 'ID', cell: ({ id }) => id, dropOrder: 5 },

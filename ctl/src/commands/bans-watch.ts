@@ -4,7 +4,7 @@ import type { Ban, HookRun, WatchBansResponse } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { untilInterrupted } from '../interrupt.js'
-import { cause, timeLeft } from '../output/ban.js'
+import { banTraffic, cause, timeLeft } from '../output/ban.js'
 import { directionWord } from '../output/json.js'
 import { paint, printable, type Style } from '../output/terminal.js'
 import { formatTime } from '../output/units.js'
@@ -45,11 +45,12 @@ function describe({ terminal, now }: Session, { event, atUnixMs, ban }: WatchBan
 function details(event: string, ban: Ban, atMs: number): string {
   if (event === 'hook') return hookLine(ban.hooks.at(-1))
   if (event === 'unban') {
-    return `after ${formatDuration(Math.max(0, ban.unbannedUnixMs - ban.bannedUnixMs))}, by ${ban.who || 'unknown'}`
+    return `after ${formatDuration(Math.max(0, ban.unbannedUnixMs - ban.bannedUnixMs))}`
   }
   if (event === 'extend') return `${timeLeft(ban, atMs)} more`
   const end = ban.untilUnixMs === 0 ? 'without an end' : `for ${timeLeft(ban, atMs)}`
-  return `${directionWord(ban.direction)}, ${cause(ban)}, ${end}${ban.dryRun ? ', dry run' : ''}`
+  const traffic = ban.metric === 'manual' ? '' : `: ${banTraffic(ban)}`
+  return `${directionWord(ban.direction)}, ${cause(ban)}${traffic}, ${end}${ban.dryRun ? ', dry run' : ''}`
 }
 
 function hookLine(run: HookRun | undefined): string {

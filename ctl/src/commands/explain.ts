@@ -32,12 +32,12 @@ function render(
   { rates, thresholds, ban, reason }: GetHostResponse,
 ): string {
   const { terminal } = session
-  const verdict = `${address} is ${ban ? 'banned' : 'not banned'}${reason === '' ? '.' : `: ${reason}`}`
-  const heading = wrap(verdict, terminal.width)
-    .map((line) => paint(terminal, ban ? 'red' : 'bold', line))
+  const verdict = wrap(reason || (ban ? 'Banned.' : 'Not banned.'), terminal.width)
+    .map((line) => paint(terminal, ban ? 'red' : undefined, line))
     .join('\n')
   const fields = renderFields(
     [
+      { name: 'Address', value: address },
       { name: 'Hostgroup', value: rates?.hostgroup || 'none' },
       ...(ban ? [{ name: 'Ban', value: `${summariseBan(ban, session.now())}\nid ${ban.id}` }] : []),
     ],
@@ -47,7 +47,7 @@ function render(
     thresholds.length === 0
       ? 'No threshold applies to this address.\n'
       : renderTable(COLUMNS, thresholds, terminal)
-  return `${heading}\n\n${fields}\n${table}`
+  return `${verdict}\n\n${fields}\n${table}`
 }
 
 const BAR_CELLS = 20

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { GetHostResponse } from '@flowdam/proto'
+import type { GetHostResponse, ThresholdState } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { addressArgument } from '../input/values.js'
@@ -27,29 +27,21 @@ export function fetchHost({ client }: Session, address: string): Promise<GetHost
   return client.call(client.hosts.getHost.bind(client.hosts), { address })
 }
 
-function describe(
-  address: string,
-  { rates, thresholds, ban, reason }: GetHostResponse,
-  nowMs: number,
-): Field[] {
-  const nearest = thresholds[0]
+function describe(address: string, { rates, thresholds, ban }: GetHostResponse, nowMs: number): Field[] {
+  const [nearest] = thresholds
   return [
     { name: 'Address', value: address },
     { name: 'Hostgroup', value: rates?.hostgroup || 'none' },
     { name: 'Incoming', value: formatRates(rates?.incoming) },
     { name: 'Outgoing', value: formatRates(rates?.outgoing) },
-    ban
-      ? { name: 'Banned', value: summariseBan(ban, nowMs), style: 'red' }
-      : { name: 'Banned', value: reason === '' ? 'no' : `no: ${reason}` },
-    ...(nearest
-      ? [
-          {
-            name: 'Nearest',
-            value:
-              `${directionWord(nearest.direction)} ${nearest.metric}: ` +
-              `${formatMetric(nearest.metric, nearest.current)} of ${formatMetric(nearest.metric, nearest.threshold)}`,
-          },
-        ]
-      : []),
+    ban ? { name: 'Banned', value: summariseBan(ban, nowMs), style: 'red' } : { name: 'Banned', value: 'no' },
+    { name: 'Nearest', value: nearest ? describeThreshold(nearest) : 'no threshold applies' },
   ]
+}
+
+/** `incoming pps, 62 %: 12.3 kpps of 20 kpps`. */
+function describeThreshold({ direction, metric, current, threshold }: ThresholdState): string {
+  const share = Math.round((current / threshold) * 100)
+  const rates = `${formatMetric(metric, current)} of ${formatMetric(metric, threshold)}`
+  return `${directionWord(direction)} ${metric}, ${share} %: ${rates}`
 }

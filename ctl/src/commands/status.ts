@@ -3,7 +3,7 @@ import { formatBytes, formatDuration } from '@flowdam/common'
 import type { Drop, GetStatusResponse, LedgerTotals, StoreStatus } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
-import { type Field, renderFields } from '../output/fields.js'
+import { type Field, phrase, renderFields } from '../output/fields.js'
 import type { Style } from '../output/terminal.js'
 import { formatCount, formatRates } from '../output/units.js'
 import { inSession, type World } from '../session.js'
@@ -64,7 +64,7 @@ function store(store: StoreStatus): Field {
   ]
   const error = store.lastError === '' || store.state === 'ok' ? '' : `\n${store.lastError}`
   const style = STORE_STYLE[store.state]
-  return { name: 'Store', value: parts.join(', ') + error, ...(style && { style }) }
+  return { name: 'Store', value: parts.map(phrase).join(', ') + error, ...(style && { style }) }
 }
 
 function stages(flows: GetStatusResponse['flows']): string {
@@ -72,7 +72,7 @@ function stages(flows: GetStatusResponse['flows']): string {
   const known = order.filter((stage) => stage in flows)
   const others = Object.keys(flows).filter((stage) => !order.includes(stage))
   const parts = [...known, ...others.sort()].map((stage) => `${stage} ${formatCount(flows[stage] ?? 0)}`)
-  return parts.length === 0 ? 'none yet' : parts.join(', ')
+  return parts.length === 0 ? 'none yet' : parts.map(phrase).join(', ')
 }
 
 /** The law of the counters: what the kernel saw is what became of it. A difference is a defect, so it is said aloud. */
@@ -85,7 +85,7 @@ function ledger(totals: LedgerTotals): Field {
   ]
   const packets = parts.reduce((sum, [, count]) => sum + count, 0)
   const bytes = parts.reduce((sum, [, , count]) => sum + count, 0)
-  const shown = parts.map(([name, count]) => `${name} ${formatCount(count)}`).join(', ')
+  const shown = parts.map(([name, count]) => phrase(`${name} ${formatCount(count)}`)).join(', ')
   const seen = `${formatCount(totals.seenPackets)} packets seen (${formatBytes(totals.seenBytes)}): ${shown}`
   const dropped = totals.droppedPackets > 0 ? `; ${formatCount(totals.droppedPackets)} dropped by rules` : ''
   const gap = totals.seenPackets - packets

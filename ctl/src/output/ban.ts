@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDuration } from '@flowdam/common'
 import type { Ban, HookRun } from '@flowdam/proto'
-import { formatMetric, formatRecent } from './units.js'
+import { formatBps, formatMetric, formatPps, formatRecent } from './units.js'
 
-/** `since 04:49:07, ends in 26m 12s unless the attack goes on; 52 kpps over 20 kpps`. */
+/** `since 04:49:07, ends in 26m 12s unless the attack goes on; pps over 20 kpps: 98.3 kpps, 1.1 Gbit/s`. */
 export function summariseBan(ban: Ban, nowMs: number): string {
   const since = `since ${formatRecent(ban.bannedUnixMs, nowMs)}`
   const dryRun = ban.dryRun ? ' (dry run)' : ''
-  return `${since}, ${untilSentence(ban, nowMs)}; ${cause(ban)}${dryRun}`
+  const traffic = ban.metric === 'manual' ? '' : `: ${banTraffic(ban)}`
+  return `${since}, ${untilSentence(ban, nowMs)}; ${cause(ban)}${traffic}${dryRun}`
 }
 
 function untilSentence({ untilUnixMs, metric }: Ban, nowMs: number): string {
@@ -16,10 +17,18 @@ function untilSentence({ untilUnixMs, metric }: Ban, nowMs: number): string {
   return metric === 'manual' ? `ends in ${left}` : `ends in ${left} unless the attack goes on`
 }
 
-/** What the ban is about: the rate and threshold that fired, or who asked for it. */
+/**
+ * What the ban is about: the threshold that was crossed, or who asked for it. The value that crossed it is not shown:
+ * a window fires on the first packet too many, so it is always a little over the threshold.
+ */
 export function cause(ban: Ban): string {
   if (ban.metric === 'manual') return `by hand${ban.who === '' ? '' : `, ${ban.who}`}`
-  return `${ban.metric} ${formatMetric(ban.metric, ban.value)} over ${formatMetric(ban.metric, ban.threshold)}`
+  return `${ban.metric} over ${formatMetric(ban.metric, ban.threshold)}`
+}
+
+/** How strong it was when it was banned. */
+export function banTraffic({ rates }: Ban): string {
+  return rates ? `${formatPps(rates.pps)}, ${formatBps(rates.bps)}` : ''
 }
 
 export function timeLeft({ untilUnixMs }: Ban, nowMs: number): string {

@@ -21,6 +21,13 @@ export function renderFields(fields: readonly Field[], terminal: Terminal): stri
   return `${lines.join('\n')}\n`
 }
 
+const NO_BREAK = '\u00a0'
+
+/** Keeps a phrase, such as a number and its name, on one line when it is wrapped. */
+export function phrase(text: string): string {
+  return text.replaceAll(' ', NO_BREAK)
+}
+
 /** Words of `text` in lines of at most `width` columns; a longer word gets a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
@@ -36,5 +43,5 @@ export function wrap(text: string, width: number): string[] {
     }
     lines.push(line)
   }
-  return lines
+  return lines.map((line) => line.replaceAll(NO_BREAK, ' '))
 }

@@ -188,7 +188,9 @@ export function host(address: string): GetHostResponse {
       { direction: Direction.DIRECTION_OUTGOING, metric: 'syn_pps', threshold: 50_000, current: 0 },
     ],
     ban: banned ? detectedBan : undefined,
-    reason: banned ? 'pps 98321 over 20000 within 1 s' : 'no threshold has been exceeded',
+    reason: banned
+      ? 'Banned as 203.0.113.5/32 because the detector saw pps 98321 over 20000.'
+      : "Not banned: incoming pps is at 62 % of its threshold (hostgroup 'default') and nothing else is nearer.",
   }
 }
 
