@@ -31,13 +31,13 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: (db, options) => [
       `CREATE TABLE IF NOT EXISTS ${db}.flows
 (
-    time DateTime64(3, 'UTC') CODEC(T64, LZ4) COMMENT 'first packet',
-    duration_ms UInt16 CODEC(T64, LZ4) COMMENT 'last packet minus first',
+    time DateTime64(3, 'UTC') COMMENT 'first packet' CODEC(T64, LZ4),
+    duration_ms UInt16 COMMENT 'last packet minus first' CODEC(T64, LZ4),
     agent LowCardinality(String),
     interface LowCardinality(String),
     direction LowCardinality(String) COMMENT 'ingress or egress, as the interface saw it',
     boundary LowCardinality(String) COMMENT 'external (counted) or internal',
-    src_addr IPv6 CODEC(ZSTD(1)) COMMENT 'IPv4 as ::ffff:a.b.c.d',
+    src_addr IPv6 COMMENT 'IPv4 as ::ffff:a.b.c.d' CODEC(ZSTD(1)),
     dst_addr IPv6 CODEC(ZSTD(1)),
     src_port UInt16 COMMENT 'for ICMP the type',
     dst_port UInt16 COMMENT 'for ICMP the code',
@@ -48,7 +48,7 @@ export const MIGRATIONS: readonly Migration[] = [
     ttl UInt8 COMMENT 'of the first packet',
     marks UInt8 COMMENT '1 fragment, 2 dropped by a rule, 4 tunnelled, 8 sampled, 16 a sum of many flows',
     packets UInt32 CODEC(T64, LZ4),
-    bytes UInt64 CODEC(T64, LZ4) COMMENT 'layer 3',
+    bytes UInt64 COMMENT 'layer 3' CODEC(T64, LZ4),
     sampling_rate UInt32,
     segment UInt64 COMMENT 'the spool segment that brought it; an uncertain insert is checked by it'
 )

@@ -11,7 +11,7 @@ import type { Spool } from '../spool/spool.js'
 import { ClickHouseEngine } from './clickhouse/engine.js'
 import type { StoreConfig } from './config.js'
 import { EmbeddedEngine } from './embedded/engine.js'
-import type { Engine, QueryLimits, QueryParams } from './engine.js'
+import { type Engine, type QueryLimits, type QueryParams, StoreFailure } from './engine.js'
 import { Loader, type LoaderStatus } from './loader.js'
 import { migrate } from './schema.js'
 
@@ -42,6 +42,7 @@ export class Store {
   #abort = new AbortController()
   #ready = false
   #openError = ''
+  #openFailed = false
   #mirroredSources = 0
 
   constructor(options: StoreOptions) {
@@ -74,7 +75,7 @@ export class Store {
     const loader = this.#loader.status()
     const lagMs = spool.oldestUnixMs === 0 ? 0 : Math.max(0, Date.now() - spool.oldestUnixMs)
     const lastError = this.#openError || loader.lastError || spool.lastError
-    const state = loader.failed ? 'failed' : lastError !== '' || lagMs > DEGRADED_LAG_MS ? 'degraded' : 'ok'
+    const state = loader.failed || this.#openFailed ? 'failed' : lastError !== '' || lagMs > DEGRADED_LAG_MS ? 'degraded' : 'ok'
     return {
       engine: this.engine.kind,
       state,
@@ -125,6 +126,7 @@ export class Store {
         await this.engine.start()
         await migrate(this.engine, options)
         this.#openError = ''
+        this.#openFailed = false
         this.#ready = true
         this.#loader.start()
         log.info({ engine: this.engine.kind, database: this.engine.database }, 'the store is ready')
@@ -132,6 +134,7 @@ export class Store {
       } catch (error) {
         if (this.#openError === '') log.error({ error: describeError(error) }, 'the store does not open; trying again')
         this.#openError = describeError(error)
+        this.#openFailed = error instanceof StoreFailure && error.kind === 'schema'
         await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
       }
     }
