@@ -84,7 +84,12 @@ export class Counters {
     this.#resolveRows(slice)
     for (const window of this.windows) window.add(slice, now)
     this.touchedCount = 0
-    if (slice.holders === 0) return
+    if (slice.holders === 0) {
+      // Too old for every window; rows made for it would never fall idle otherwise.
+      for (const row of slice.rows)
+        if (row !== NO_ROW && this.liveEntries(row) === 0) this.#idle.push(row, now)
+      return
+    }
     this.#stamp = (this.#stamp + 1) | 0
     const info = this.#info
     this.#heldEntries += slice.count

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parsePrefix } from '@flowdam/common'
+import { DeltaClass } from '@flowdam/proto'
+import fc from 'fast-check'
+import { delta, hostDeltas } from '../testing/delta-agent.js'
+import { type Detection, Detector } from './detector.js'
+import { PolicySet, type Thresholds } from './policies.js'
+
+const VICTIM = '203.0.113.9'
+
+function policies(incoming: Thresholds, window = 1000, outgoing: Thresholds = {}): PolicySet {
+  return new PolicySet({
+    networks: [parsePrefix('203.0.113.0/24'), parsePrefix('2001:db8::/32')],
+    thresholds: { incoming, outgoing, window },
+    hostgroups: [],
+  })
+}
+
+/** A detector on a clock of its own, and agents that send it `pps` packets a second. */
+function scene(set: PolicySet) {
+  let now = 10_000
+  const detections: (Detection & { at: number })[] = []
+  const detector = new Detector({
+    policies: set,
+    counters: { maxAddresses: 1000, maxEntries: 1e6, idleMs: 1000 },
+    clock: () => now,
+    onDetection: (detection) => detections.push({ ...detection, at: now }),
+  })
+  const seqs = new Map<string, number>()
+  const send = (agent: string, coversMs: number, entries: Parameters<typeof hostDeltas>[2]) => {
+    const seq = (seqs.get(agent) ?? 0) + 1
+    seqs.set(agent, seq)
+    detector.onHostDeltas(agent, hostDeltas(seq, coversMs, entries, 0), 0)
+  }
+  return {
+    detector,
+    detections,
+    send,
+    wait: (ms: number) => {
+      now += ms
+      return now
+    },
+    now: () => now,
+    /** Constant traffic; `interval` gives the length of each interval. */
+    traffic(durationMs: number, pps: number, interval: () => number = () => 100) {
+      const end = now + durationMs
+      let rest = 0
+      while (now < end) {
+        const ms = interval()
+        now += ms
+        const exact = (pps * ms) / 1000 + rest
+        rest = exact - Math.floor(exact)
+        send('edge1', ms, [delta(VICTIM, Math.floor(exact), Math.floor(exact) * 60)])
+      }
+    },
+  }
+}
+
+describe('detector', () => {
+  it('fires as soon as the window’s budget is exceeded: five times the threshold in a fifth of the window', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000)
+    const began = s.now()
+    s.traffic(1000, 100_000)
+    const [first] = s.detections
+    assert.ok(first)
+    assert.ok(first.at - began <= 300, `after ${first.at - began} ms`)
+    assert.equal(first.metric, 'pps')
+    assert.equal(first.addressText, VICTIM)
+    assert.equal(first.direction, 'incoming')
+    // The size of the flood, not the average over a window that it has not filled yet.
+    assert.equal(first.rates.incoming.all.pps, 100_000)
+    assert.equal(first.rates.incoming.udp.bps, 100_000 * 60 * 8)
+  })
+
+  it('never fires below a threshold and always above it, whatever the agent’s timer does', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.1, max: 0.999, noNaN: true }),
+        fc.double({ min: 0, max: 3, noNaN: true }),
+        fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })),
+        (load, slow, chance) => {
+          // Timers are late, never early: 100 ms and up to `slow` more.
+          const interval = () => 100 + slow * (chance.next().value ?? 0)
+          const below = scene(policies({ pps: 20_000 }))
+          below.traffic(5000, 20_000 * load, interval)
+          assert.equal(below.detections.length, 0)
+          const above = scene(policies({ pps: 20_000 }))
+          above.traffic(5000, 20_000 * 1.12, interval)
+          assert.ok(above.detections.length > 0)
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+
+  it('is exact where intervals fit the window: 1 % below is quiet, 1 % above fires', () => {
+    for (const interval of [10, 50, 100, 101, 200]) {
+      const below = scene(policies({ pps: 20_000 }))
+      below.traffic(5000, 19_800, () => interval)
+      assert.equal(below.detections.length, 0, `${interval} ms`)
+      const above = scene(policies({ pps: 20_000 }))
+      above.traffic(5000, 20_300, () => interval)
+      assert.ok(above.detections.length > 0, `${interval} ms`)
+    }
+  })
+
+  it('sees no flood in messages that a stall held back and delivers at once', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 15_000)
+    // Four seconds of silence, then forty messages in one millisecond.
+    s.wait(4000)
+    for (let i = 0; i < 40; i++) s.send('edge1', 100, [delta(VICTIM, 1500, 90_000)])
+    s.traffic(2000, 15_000)
+    assert.equal(s.detections.length, 0)
+  })
+
+  it('takes a merged message for what it is: an average over the time that it covers', () => {
+    const quiet = scene(policies({ pps: 20_000 }))
+    quiet.traffic(1000, 1000)
+    quiet.wait(10_000)
+    // 150 000 packets, but over ten seconds.
+    quiet.send('edge1', 10_000, [delta(VICTIM, 150_000, 9_000_000)])
+    assert.equal(quiet.detections.length, 0)
+    const loud = scene(policies({ pps: 20_000 }))
+    loud.traffic(1000, 1000)
+    loud.wait(10_000)
+    loud.send('edge1', 10_000, [delta(VICTIM, 250_000, 15_000_000)])
+    assert.equal(loud.detections[0]?.value, 25_000)
+  })
+
+  it('adds up what several agents see', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    for (let i = 0; i < 20; i++) {
+      s.wait(50)
+      s.send('edge1', 100, [delta(VICTIM, 1200, 72_000)])
+      s.wait(50)
+      s.send('edge2', 100, [delta(VICTIM, 1200, 72_000)])
+    }
+    assert.ok(s.detections.length > 0)
+    assert.ok((s.detections[0]?.value ?? 0) > 20_000)
+  })
+
+  it('keeps directions, protocols and flags apart', () => {
+    const cases: [Thresholds, Thresholds, ReturnType<typeof delta>, string][] = [
+      [
+        { syn_pps: 10_000 },
+        {},
+        delta(VICTIM, 2000, 120_000, { class: DeltaClass.tcpSyn }),
+        'incoming syn_pps',
+      ],
+      [{ tcp_pps: 10_000 }, {}, delta(VICTIM, 2000, 120_000, { class: DeltaClass.tcp }), 'incoming tcp_pps'],
+      [
+        { tcp_pps: 10_000 },
+        {},
+        delta(VICTIM, 2000, 120_000, { class: DeltaClass.tcpOther }),
+        'incoming tcp_pps',
+      ],
+      [
+        { icmp_pps: 10_000 },
+        {},
+        delta(VICTIM, 2000, 120_000, { class: DeltaClass.icmp }),
+        'incoming icmp_pps',
+      ],
+      [{ fragment_pps: 10_000 }, {}, delta(VICTIM, 2000, 120_000, { marks: 1 }), 'incoming fragment_pps'],
+      [{ bps: 1e9 }, {}, delta(VICTIM, 10_000, 15_000_000), 'incoming bps'],
+      [{ flows: 3500 }, {}, delta(VICTIM, 1000, 60_000, { flows: 1000 }), 'incoming flows'],
+      [{}, { pps: 10_000 }, delta(VICTIM, 2000, 120_000, { direction: 1 }), 'outgoing pps'],
+    ]
+    for (const [incoming, outgoing, entry, expected] of cases) {
+      const hit = scene(policies(incoming, 1000, outgoing))
+      // Everything else is far over what is set, and must not matter.
+      const miss = scene(policies(incoming, 1000, outgoing))
+      for (let i = 0; i < 10; i++) {
+        hit.wait(100)
+        hit.send('edge1', 100, [entry])
+        miss.wait(100)
+        miss.send('edge1', 100, [
+          delta(VICTIM, 50, 3000, { ...entry, packets: 50, bytes: 3000, flows: 1 }),
+          delta(VICTIM, 1_000_000, 60_000_000, {
+            direction: 1 - entry.direction,
+            class: entry.class,
+            marks: entry.marks,
+            flows: 100_000,
+          }),
+        ])
+      }
+      const [first] = hit.detections
+      assert.equal(`${first?.direction} ${first?.metric}`, expected)
+      assert.equal(miss.detections.length, 0, expected)
+    }
+  })
+
+  it('says it again while the attack lasts, but not at every message', () => {
+    const s = scene(policies({ pps: 1000 }))
+    s.traffic(5000, 50_000)
+    assert.ok(s.detections.length >= 8 && s.detections.length <= 11, `${s.detections.length} times`)
+  })
+
+  it('takes new thresholds over without forgetting what it has seen', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(2000, 10_000)
+    assert.equal(s.detections.length, 0)
+    s.detector.reconfigure(policies({ pps: 5000 }))
+    s.traffic(100, 10_000)
+    assert.equal(s.detections.length, 1)
+    s.detector.reconfigure(policies({ pps: 5000 }, 500))
+    assert.equal(s.detector.host(VICTIM)?.rates.incoming.all.pps, 10_000)
+  })
+
+  it('orders the busiest hosts, and forgets idle ones', () => {
+    const s = scene(policies({ pps: 1e6 }))
+    for (let i = 0; i < 10; i++) {
+      s.wait(100)
+      s.send(
+        'edge1',
+        100,
+        Array.from({ length: 100 }, (_, host) => delta(`203.0.113.${host}`, host * 10, 60_000 - host)),
+      )
+    }
+    assert.deepEqual(
+      s.detector.top('pps', 3).map((host) => host.address),
+      ['203.0.113.99', '203.0.113.98', '203.0.113.97'],
+    )
+    assert.equal(s.detector.top('bps', 1)[0]?.address, '203.0.113.0')
+    assert.equal(s.detector.top('pps', 1)[0]?.incoming.pps, 9900)
+    assert.equal(s.detector.trackedAddresses, 100)
+    s.wait(5000)
+    assert.deepEqual(s.detector.top('pps', 3), [])
+    s.wait(5000)
+    s.detector.top('pps', 1)
+    assert.equal(s.detector.trackedAddresses, 0)
+  })
+})
+
+describe('policies', () => {
+  it('inherit total → hostgroup → narrower hostgroup by longest match', () => {
+    const set = new PolicySet({
+      networks: [parsePrefix('203.0.113.0/24'), parsePrefix('2001:db8::/32')],
+      thresholds: { incoming: { pps: 1000, bps: 1e6 }, window: 2000 },
+      hostgroups: [
+        {
+          name: 'narrow',
+          prefixes: [parsePrefix('203.0.113.8/29')],
+          incoming: { pps: 10, bps: null },
+          window: 500,
+        },
+        {
+          name: 'wide',
+          prefixes: [parsePrefix('203.0.113.0/25')],
+          incoming: { pps: 100 },
+          outgoing: { flows: 5 },
+        },
+      ],
+    })
+    const show = (address: string) => {
+      const policy = set.policyFor(parsePrefix(address).bytes)
+      return (
+        policy && [
+          policy.hostgroup,
+          policy.windowMs,
+          ...policy.limits.map((limit) => `${limit.direction} ${limit.metric} ${limit.rate}`),
+        ]
+      )
+    }
+    assert.deepEqual(show('203.0.113.9'), ['narrow', 500, 'incoming pps 10', 'outgoing flows 5'])
+    assert.deepEqual(show('203.0.113.1'), [
+      'wide',
+      2000,
+      'incoming pps 100',
+      'incoming bps 1000000',
+      'outgoing flows 5',
+    ])
+    assert.deepEqual(show('203.0.113.200'), ['', 2000, 'incoming pps 1000', 'incoming bps 1000000'])
+    assert.deepEqual(show('2001:db8::1'), ['', 2000, 'incoming pps 1000', 'incoming bps 1000000'])
+    assert.equal(show('198.51.100.1'), undefined)
+  })
+})
