@@ -45,7 +45,7 @@ export class BanArchive {
     if (event === 'hook' || event === 'state') return
     this.#waiting.set(ban.id, {
       id: ban.id,
-      updated: atUnixMs / 1000,
+      updated: time(atUnixMs),
       prefix: ban.prefix,
       direction: ban.direction,
       state: ban.state,
@@ -54,10 +54,10 @@ export class BanArchive {
       value: ban.value,
       ...banRates(ban),
       hostgroup: ban.hostgroup,
-      detected: ban.detectedUnixMs / 1000,
-      banned: ban.bannedUnixMs / 1000,
-      until: ban.untilUnixMs / 1000,
-      unbanned: ban.unbannedUnixMs / 1000,
+      detected: time(ban.detectedUnixMs),
+      banned: time(ban.bannedUnixMs),
+      until: time(ban.untilUnixMs),
+      unbanned: time(ban.unbannedUnixMs),
       who: ban.who,
       reason: ban.reason,
       dry_run: ban.dryRun,
@@ -93,4 +93,9 @@ export class BanArchive {
       }
     }
   }
+}
+
+/** The text that JSONEachRow takes for a DateTime64 in UTC; it refuses a number with a fraction. */
+function time(unixMs: number): string {
+  return new Date(unixMs).toISOString().slice(0, 23).replace('T', ' ')
 }

@@ -32,13 +32,17 @@ export class FlowQueries {
     const { where, params } = conditions(request, Date.now())
     const table = `${this.#store.engine.database}.flows`
     const limit = Math.min(request.limit || DEFAULT_LIMIT, MAX_LIMIT)
-    const list = `SELECT ${request.aggregate ? AGGREGATED : RAW} FROM ${table} WHERE ${where}${
+    const list = `SELECT ${request.aggregate ? AGGREGATED : RAW} FROM ${table} AS f WHERE ${where}${
       request.aggregate ? ` GROUP BY ${KEY}` : ''
     } ORDER BY ${orderOf(request)} LIMIT {limit:UInt32}`
     const sums = `SELECT count() AS flows, sum(f.packets) AS packets, sum(f.bytes) AS bytes FROM ${table} AS f WHERE ${where}`
     try {
       const rows = await this.#store.query<Row>(list, { ...params, limit }, LIMITS)
-      const [total] = await this.#store.query<Record<'flows' | 'packets' | 'bytes', string>>(sums, params, LIMITS)
+      const [total] = await this.#store.query<Record<'flows' | 'packets' | 'bytes', string>>(
+        sums,
+        params,
+        LIMITS,
+      )
       return {
         flows: rows.map(toFlow),
         totalFlows: Number(total?.flows ?? 0),
@@ -49,8 +53,13 @@ export class FlowQueries {
     } catch (cause) {
       if (!(cause instanceof StoreFailure)) throw cause
       const remedy =
-        cause.code === 159 || cause.code === 241 ? 'ask for a shorter time or a narrower filter' : 'see `flowdam status`'
-      throw new FlowdamError('FD_QUERY_FAILED', `the store did not answer: ${cause.message}`, { cause, remedy })
+        cause.code === 159 || cause.code === 241
+          ? 'ask for a shorter time or a narrower filter'
+          : 'see `flowdam status`'
+      throw new FlowdamError('FD_QUERY_FAILED', `the store did not answer: ${cause.message}`, {
+        cause,
+        remedy,
+      })
     }
   }
 }
@@ -62,7 +71,9 @@ const RAW = `toUnixTimestamp64Milli(time) AS timeUnixMs, duration_ms AS duration
 const AGGREGATED = [
   'toUnixTimestamp64Milli(min(f.time)) AS timeUnixMs',
   "toUInt64(greatest(0, dateDiff('millisecond', min(f.time), max(f.time)) + argMax(f.duration_ms, f.time))) AS durationMs",
-  ...['agent', 'interface', 'direction', 'vlan', 'dscp', 'ttl'].map((name) => `argMax(f.${name}, f.time) AS ${name}`),
+  ...['agent', 'interface', 'direction', 'vlan', 'dscp', 'ttl'].map(
+    (name) => `argMax(f.${name}, f.time) AS ${name}`,
+  ),
   `${addressText('src_addr')} AS srcAddr`,
   `${addressText('dst_addr')} AS dstAddr`,
   'src_port AS srcPort',
@@ -92,7 +103,10 @@ function conditions(request: QueryFlowsRequest, now: number): { where: string; p
   const until = request.untilUnixMs || now
   const since = request.sinceUnixMs || until - HOUR_MS
   if (since >= until) throw invalid('the time to start from is not before the time to end at')
-  const where = ['time >= fromUnixTimestamp64Milli({since:Int64})', 'time <= fromUnixTimestamp64Milli({until:Int64})']
+  const where = [
+    'time >= fromUnixTimestamp64Milli({since:Int64})',
+    'time <= fromUnixTimestamp64Milli({until:Int64})',
+  ]
   const params: Record<string, string | number> = { since, until }
   const within = (column: string, name: string) => `${column} BETWEEN {${name}From:IPv6} AND {${name}To:IPv6}`
   for (const [name, text, columns] of [
@@ -142,7 +156,9 @@ function range(text: string): [string, string] {
 }
 
 function hexGroups(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex').replace(/(.{4})(?!$)/g, '$1:')
+  return Buffer.from(bytes)
+    .toString('hex')
+    .replace(/(.{4})(?!$)/g, '$1:')
 }
 
 function toFlow(row: Row): Flow {
