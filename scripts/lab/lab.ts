@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { join } from 'node:path'
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { Daemons, type HookConfig } from './daemons.js'
 import { Speaker } from './gobgp.js'
 import { CUSTOMER_NETWORKS, LabNetwork, UPLINK_NAME } from './network.js'
@@ -69,8 +70,20 @@ export class Lab {
     try {
       await Promise.allSettled([...this.#traffic].map((traffic) => traffic.stop()))
       await Promise.allSettled([this.edge.stop(), this.router.stop(), this.daemons.stop()])
+      this.#keepLogs()
     } finally {
       await this.network.stop()
+    }
+  }
+
+  /** Logs and configurations go with the lab unless FLOWDAM_LAB_LOGS names a folder for them. */
+  #keepLogs(): void {
+    const folder = process.env['FLOWDAM_LAB_LOGS']
+    if (!folder) return
+    for (const name of readdirSync(this.network.folder).filter((file) => /\.(log|yaml|toml)$/.test(file))) {
+      const target = join(folder, basename(this.network.folder))
+      mkdirSync(target, { recursive: true })
+      copyFileSync(join(this.network.folder, name), join(target, name))
     }
   }
 }

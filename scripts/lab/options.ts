@@ -19,6 +19,7 @@ of it undone. Then compares what was sent with the kernel's ledger and the rows 
   --flood SECONDS      how long the flood lasts (5)
   --help               this text
 
+The daemons' logs go with the lab, unless the environment variable FLOWDAM_LAB_LOGS names a folder to keep them in.
 Exit status: 0 ok, 1 not ok, 2 wrong options.
 `
 
