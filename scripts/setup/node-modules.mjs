@@ -9,9 +9,11 @@ export function installNodeModules(announce) {
   const missing = missingPackages()
   if (missing.length === 0) return 'all there'
   announce(
-    `npm ci, for ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' and others' : ''} (about a minute)`,
+    `npm install, for ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' and others' : ''} (about a minute)`,
   )
-  run('npm', ['ci', '--no-audit', '--no-fund'])
+  // Not `npm ci`: it refuses a lock file that lacks other platforms' optional packages, which a registry mirror may
+  // not carry. Versions come from the lock file all the same, and --no-save leaves it as it is.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund'])
   return 'installed'
 }
 
