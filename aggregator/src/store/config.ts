@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path'
-import { zDuration, zSize } from '@flowdam/common'
+import { zDuration, zRate, zSize } from '@flowdam/common'
 import { z } from 'zod'
 import { SPOOL_DEFAULTS, type SpoolOptions } from '../spool/spool.js'
 
@@ -14,7 +14,7 @@ const zSpool = z
     fsync: z.enum(['always', 'interval', 'never']).default(SPOOL_DEFAULTS.fsync),
     fsync_interval: zDuration.default(SPOOL_DEFAULTS.fsyncIntervalMs),
     /** Records and age at which a segment is sealed and loaded. */
-    segment_rows: z.int().min(1000).max(2_000_000).default(SPOOL_DEFAULTS.maxRows),
+    segment_rows: zRate.pipe(z.int().min(1000).max(2_000_000)).default(SPOOL_DEFAULTS.maxRows),
     segment_age: zDuration.default(SPOOL_DEFAULTS.maxAgeMs),
   })
   .prefault({})

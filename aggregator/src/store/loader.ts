@@ -18,6 +18,8 @@ export interface LoaderOptions {
   log: Logger
   /** Inserts at a time. */
   loaders: number
+  /** Called after each stored segment; must not throw. */
+  onStored?: () => void
 }
 
 export interface LoaderStatus {
@@ -116,6 +118,7 @@ export class Loader {
         flows.stored += segment.rows
         this.#rowsStored += segment.rows
         this.#recent.push({ at: Date.now(), rows: segment.rows, ms: performance.now() - began })
+        this.#options.onStored?.()
         if (this.#lastError !== '') log.info({ segment: segment.id }, 'the store takes flows again')
         this.#lastError = ''
         this.#failed = false

@@ -49,7 +49,12 @@ export class Store {
     this.#options = options
     this.engine = options.engine ?? newEngine(options)
     const { config, ...rest } = options
-    this.#loader = new Loader({ ...rest, engine: this.engine, loaders: config.loaders })
+    this.#loader = new Loader({
+      ...rest,
+      engine: this.engine,
+      loaders: config.loaders,
+      onStored: () => void this.#mirrorSources(),
+    })
   }
 
   start(): void {
@@ -106,16 +111,22 @@ export class Store {
     return this.engine.insertRows(table, [row])
   }
 
-  /** Writes sources that the table does not have yet; they are few, and also in each row by name. */
-  async mirrorSources(): Promise<void> {
+  /** Writes sources that the table does not have yet. They are also in each row by name, so a failure can wait. */
+  async #mirrorSources(): Promise<void> {
     const all = this.#options.sources.all()
-    if (all.length === this.#mirroredSources) return
-    const spool = this.#options.spool.id
-    await this.engine.insertRows(
-      'sources',
-      all.slice(this.#mirroredSources).map((source) => ({ spool, ...source })),
-    )
+    const from = this.#mirroredSources
+    if (all.length === from) return
     this.#mirroredSources = all.length
+    const spool = this.#options.spool.id
+    try {
+      await this.engine.insertRows(
+        'sources',
+        all.slice(from).map((source) => ({ spool, ...source })),
+      )
+    } catch (error) {
+      this.#mirroredSources = from
+      this.#options.log.warn({ error: describeError(error) }, 'the table of sources is behind')
+    }
   }
 
   async #open(signal: AbortSignal): Promise<void> {

@@ -112,7 +112,11 @@ export class TestAgent {
   }
 
   /** The next batch; waits while the window is full. Does nothing but keep it when the stream is broken. */
-  async send(records: Uint8Array, epochStartUnixMs: number, fields: Partial<FlowBatch> = {}): Promise<number> {
+  async send(
+    records: Uint8Array,
+    epochStartUnixMs: number,
+    fields: Partial<FlowBatch> = {},
+  ): Promise<number> {
     const window = this.#options.window ?? 64
     while (this.#unacked.size >= window && !this.#error) await this.#changed()
     const batch: FlowBatch = {
@@ -141,6 +145,16 @@ export class TestAgent {
   async ended(): Promise<ServiceError | undefined> {
     while (!this.#error) await this.#changed()
     return this.#error
+  }
+
+  /** The same agent, with all it holds, for an aggregator that is elsewhere now. */
+  moved(address: string): TestAgent {
+    this.disconnect()
+    const agent = new TestAgent({ ...this.#options, address })
+    for (const [seq, batch] of this.#unacked) agent.#unacked.set(seq, batch)
+    agent.#nextSeq = this.#nextSeq
+    agent.#acked = this.#acked
+    return agent
   }
 
   disconnect(): void {

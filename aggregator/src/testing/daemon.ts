@@ -89,6 +89,10 @@ echo "said $4"
     return until(`'${message}' in the log`, () => this.#logLine(message))
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal)
   }

@@ -40,7 +40,7 @@ export function makeRecords(count: number, seed: number, epochMs = 5000): { reco
     records.writeUInt32LE(packets, at + RecordOffset.packets)
     records.writeUInt32LE(random() % epochMs, at + RecordOffset.firstMs)
     records.writeUInt16LE(packets > 1 ? random() % epochMs : 0, at + RecordOffset.durationMs)
-    records[at + RecordOffset.tcpFlags] = 0x10 | random() % 16
+    records[at + RecordOffset.tcpFlags] = 0x10 | (random() % 16)
     records[at + RecordOffset.ttl] = 50 + (random() % 14)
     sums.packets += packets
     sums.bytes += bytes
