@@ -175,9 +175,12 @@ struct iface_entry {
 	__u16 unused;
 };
 
+/* The head of a packet whose headers do not lie in one piece. Concerns only the programs. */
 #define FD_PACKET_COPY 256
 struct packet_copy {
 	__u8 bytes[FD_PACKET_COPY];
+	__u8 margin[64]; /* a header read from the last byte on stays inside the map: for the
+			    verifier */
 };
 
 /* Written by user space, read by the programs. */

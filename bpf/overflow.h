@@ -37,6 +37,8 @@ static __always_inline void count_reason(const struct place *place, __u32 reason
 {
 	struct part_state *state = bpf_map_lookup_elem(&part_states, &place->block);
 
+	/* The compiler may know that it is always in range; the verifier must see it checked. */
+	asm volatile("" : "+r"(reason));
 	if (!state || reason >= FD_REASON_COUNT)
 		return;
 	if (place->stray)
@@ -121,17 +123,24 @@ static __always_inline bool count_by_address(const struct place *place, struct p
 	return false;
 }
 
-static __noinline void count_in_overflow(const struct place *place, struct packet *packet,
-					 int reason)
+/*
+ * A global function: the verifier checks it once, by itself, and not for each way that leads to it.
+ * It returns a value because kernels before 6.8 do not take a void one.
+ */
+__weak __noinline int count_in_overflow(const struct place *place, struct packet *packet,
+					int reason)
 {
+	if (!place || !packet)
+		return 0;
 	count_reason(place, reason, packet->packets);
 	reduce_key(place, packet);
 	if (!place->stray) {
 		if (count_by_address(place, packet))
-			return;
+			return 0;
 		count_reason(place, FD_REASON_OVERFLOW_FULL, packet->packets);
 	}
 	count_in_other(place, packet);
+	return 0;
 }
 
 #endif

@@ -21,10 +21,14 @@
 #define MALFORMED(reason) (-(int)(reason) - 1)
 #define MALFORMED_REASON(result) ((__u32)(-(result) - 1))
 
-/* No offset of layer 3 or layer 4 is beyond these: see MAX_VLAN_TAGS, MAX_MPLS_LABELS,
- * MAX_IPV6_EXTENSIONS. */
+/*
+ * Bounds for the verifier, each 2^n - 1. Layer 3 begins after at most an Ethernet header,
+ * MAX_VLAN_TAGS, PPPoE and MAX_MPLS_LABELS; a layer 3 header with all its extensions is cut off at
+ * 4 KiB; layer 4 is after both, twice in a tunnel.
+ */
 #define FD_L3_OFFSET_MASK 0x7f
-#define FD_L4_OFFSET_MASK 0x7fff
+#define FD_L3_HEADER_MASK 0xfff
+#define FD_L4_OFFSET_MASK 0x3fff
 
 /* The words of a flow record: the key's five, then the counters. */
 #define FD_KEY_WORDS 5
@@ -40,7 +44,8 @@ struct packet {
 	__u32 frame_bytes;	 /* from the Ethernet header on, without the checksum */
 	__u32 bytes;		 /* of layer 3, as the record counts them */
 	__u32 packets; /* more than 1: a GSO super packet, counted as the segments it becomes */
-	__u32 header_bytes; /* from layer 3 to the payload of layer 4: what each segment repeats */
+	__u32 header_bytes;  /* from layer 3 to the payload of layer 4: what each segment repeats */
+	__u32 segment_bytes; /* payload of one segment of a GSO packet; 0: none */
 	__u16 vlan;
 	__u8 protocol;
 	__u8 tcp_flags;
@@ -61,7 +66,8 @@ struct view {
 	void *end;
 	void *copy;
 	__u32 copied;
-	bool super; /* may be a super packet of more than 64 KiB, whose length fields are 0 */
+	__u32 noise; /* for forget() */
+	bool super;  /* may be a super packet of more than 64 KiB, whose length fields are 0 */
 };
 
 /*
@@ -74,8 +80,11 @@ static __always_inline void *view_at(const struct view *view, __u32 off, __u32 s
 	void *at;
 
 	if (view->copy) {
-		if (off > FD_PACKET_COPY - size || off + size > view->copied)
+		if (off + size > view->copied)
 			return NULL;
+		/* Less than copied already; the mask tells the verifier. */
+		off &= FD_PACKET_COPY - 1;
+		asm volatile("" : "+r"(off));
 		return view->copy + off;
 	}
 	at = view->data + off;
@@ -87,8 +96,9 @@ static __always_inline void *view_at(const struct view *view, __u32 off, __u32 s
 
 /*
  * The same value, of which the verifier now only knows that it is at most mask (2^n - 1). Without
- * it the verifier walks the rest of the program once for each way to come to an offset; with it,
- * once. noise: any value that the verifier does not know.
+ * it the verifier walks the rest of the program once for each way to come to an offset (over a
+ * million instructions); with it, once. noise: a value that the verifier knows nothing about and
+ * nothing compares, such as a field of the context.
  */
 static __always_inline __u32 forget(__u32 value, __u32 noise, __u32 mask)
 {

@@ -7,11 +7,12 @@
 #include "packet.h"
 #include "parse_ip.h"
 #include "parse_l2.h"
+#include "parse_tunnel.h"
 
 /*
  * Returns ETH_P_IP or ETH_P_IPV6 with the packet's key (but for the interface) and facts filled,
- * PARSED_NOT_IP, or MALFORMED. packet->frame_bytes, packets and vlan (where the NIC took the tag
- * off) are the caller's.
+ * PARSED_NOT_IP, or MALFORMED. packet->frame_bytes, packets, segment_bytes and vlan (where it is
+ * not in the frame) are the caller's.
  */
 static __always_inline int parse_packet(const struct view *view, bool ethernet,
 					struct packet *packet)
@@ -31,9 +32,33 @@ static __always_inline int parse_packet(const struct view *view, bool ethernet,
 	}
 	if (type <= 0)
 		return type;
-	l3.off = forget(l3.off, packet->frame_bytes, FD_L3_OFFSET_MASK);
+	l3.off = forget(l3.off, view->noise, FD_L3_OFFSET_MASK);
 	result = parse_ip(view, type, &l3, &l4, packet);
-	return result < 0 ? result : type;
+	if (result < 0)
+		return result;
+	if (settings.inner_key) {
+		result = parse_inner(view, &l3, &l4, packet);
+		if (result < 0)
+			return result;
+	} else if (view->super && packet->segment_bytes) {
+		add_inner_headers(view, &l3, &l4, packet);
+	}
+	return type;
+}
+
+/* The head of a packet, copied because its headers do not lie in the linear part. NULL: no scratch
+ * memory. */
+static __always_inline struct packet_copy *copy_place(__u32 direction)
+{
+	return bpf_map_lookup_elem(&packet_copies, &direction);
+}
+
+/* Whether parsing may have failed only because the rest of the head lies in another buffer. */
+static __always_inline bool needs_copy(const struct view *view, int parsed, __u32 frame_bytes)
+{
+	__u32 linear = view->end - view->data;
+
+	return parsed <= 0 && linear < frame_bytes && linear < FD_PACKET_COPY;
 }
 
 #endif

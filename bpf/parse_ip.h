@@ -104,10 +104,12 @@ static __always_inline bool is_ipv6_extension(__u8 number)
 /* 1 or 0, computed so that neither compiler nor verifier sees two cases in it. */
 static __always_inline __u32 is_equal(__u32 a, __u32 b)
 {
-	__u32 difference = a ^ b;
+	__u32 equal = a ^ b;
 
-	asm volatile("" : "+r"(difference));
-	return (difference - 1) >> 31;
+	asm volatile("" : "+r"(equal));
+	equal = (equal - 1) >> 31;
+	asm volatile("" : "+r"(equal));
+	return equal;
 }
 
 /*
@@ -139,8 +141,10 @@ static __always_inline int parse_ipv6_extensions(const struct view *view, struct
 
 		size = ((__u32)header[1] + 1 + is_ah) << (3 - is_ah);
 		size = (size & (is_fragment - 1)) | is_fragment << 3;
-		l3->header_size += size & 0xffc;
-		l3->header_size = forget(l3->header_size, packet->frame_bytes, FD_L4_OFFSET_MASK);
+		size += l3->header_size;
+		if (size > FD_L3_HEADER_MASK)
+			return MALFORMED(FD_REASON_IPV6_EXT_DEEP);
+		l3->header_size = forget(size, view->noise, FD_L3_HEADER_MASK);
 		if (l3->header_size > l3->size)
 			return MALFORMED(FD_REASON_IPV6_EXT_SHORT);
 
@@ -195,7 +199,7 @@ static __always_inline int parse_ip(const struct view *view, int type, struct la
 
 	if (result < 0)
 		return result;
-	l4->off = forget(l3->off + l3->header_size, packet->frame_bytes, FD_L4_OFFSET_MASK);
+	l4->off = forget(l3->off + l3->header_size, view->noise, FD_L4_OFFSET_MASK);
 	l4->size = l3->size - l3->header_size;
 	l4->header_size = 0;
 	l4->ports = 0;

@@ -73,7 +73,7 @@ static __always_inline int parse_vlan(const struct view *view, __u32 *off, __u16
 		if (!*vlan)
 			*vlan = bpf_ntohs(tag->tci) & 0xfff;
 		*type = bpf_ntohs(tag->type);
-		*off += sizeof(*tag);
+		*off = forget(*off + sizeof(*tag), view->noise, FD_L4_OFFSET_MASK);
 	}
 	return is_vlan(*type) ? MALFORMED(FD_REASON_VLAN_DEEP) : 0;
 }
@@ -87,7 +87,7 @@ static __always_inline int parse_mpls(const struct view *view, __u32 *off)
 		label = view_at(view, *off, sizeof(*label));
 		if (!label)
 			return MALFORMED(FD_REASON_MPLS_SHORT);
-		*off += sizeof(*label);
+		*off = forget(*off + sizeof(*label), view->noise, FD_L4_OFFSET_MASK);
 		if (bpf_ntohl(*label) & MPLS_BOTTOM_OF_STACK)
 			return type_by_version(view, *off);
 	}
@@ -104,7 +104,7 @@ static __always_inline int parse_pppoe(const struct view *view, __u32 *off)
 		return MALFORMED(FD_REASON_PPPOE_SHORT);
 	if (header->version_type != PPPOE_VERSION_TYPE || header->code != PPPOE_SESSION_DATA)
 		return PARSED_NOT_IP;
-	*off += sizeof(*header);
+	*off = forget(*off + sizeof(*header), view->noise, FD_L4_OFFSET_MASK);
 	switch (bpf_ntohs(header->ppp_protocol)) {
 	case PPP_IPV4:
 		return ETH_P_IP;
