@@ -8,6 +8,8 @@ import { RecentFlows } from './recent-flows.js'
 
 /** 960 KB a message; gRPC refuses 4 MB by default. */
 const MOST_ENTRIES = 24_576
+/** A flow that was not seen for so long (to twice as long) counts as new again. */
+const FORGET_MS = 5000
 /** Below this many entries, remembering those that rest costs nothing. */
 const RESET_ABOVE = 8192
 
@@ -68,11 +70,11 @@ export class Deltas {
     this.readMs = performance.now() - began
   }
 
-  /** The end of an epoch; `rotateMs`: how long a flow is remembered at least. */
-  finish(parity: number, rotateMs: number): void {
+  /** The end of an epoch: what it got since the last read. `exportIntervalMs` is how long epochs may last. */
+  finish(parity: number, exportIntervalMs: number): void {
     this.#reader.finish(parity)
     const now = performance.now()
-    if (now - this.#rotatedAt >= rotateMs * 0.9) {
+    if (now - this.#rotatedAt >= Math.max(FORGET_MS, exportIntervalMs) * 0.9) {
       this.#recent.rotate()
       this.#rotatedAt = now
     }

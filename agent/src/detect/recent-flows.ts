@@ -36,7 +36,7 @@ export class RecentFlows {
     return this.#previous[find(this.#previous, print)] !== print
   }
 
-  /** Forgets what was not seen since the last call: once an export interval, not at each early flip. */
+  /** Forgets what was not seen since the last call. Not at each early flip: those come as often as a flood wants. */
   rotate(): void {
     const wanted = sizeFor(this.#used)
     const reuse = this.#previous.length === wanted ? this.#previous.fill(0) : new Uint32Array(wanted)

@@ -206,6 +206,19 @@ function bind() {
       lib,
       'int bpf_prog_test_run_opts(int prog_fd, _Inout_ fd_test_run_opts *opts)',
     ),
+    programQuery: func<
+      (
+        target: number,
+        type: number,
+        flags: number,
+        attached: null,
+        ids: Uint32Array,
+        count: [number],
+      ) => number
+    >(
+      lib,
+      'int bpf_prog_query(int target, int type, uint32_t flags, void *attached, _Out_ uint32_t *ids, _Inout_ uint32_t *count)',
+    ),
     programFdById: func<(id: number) => number>(lib, 'int bpf_prog_get_fd_by_id(uint32_t id)'),
     infoByFd: func<(fd: number, info: Buffer, size: [number]) => number>(
       lib,
@@ -369,6 +382,14 @@ export function xdpQuery(ifindex: number): XdpState | number {
   const status = native().xdpQuery(ifindex, 0, options)
   if (status < 0) return status
   return { driverId: options.drv_prog_id, genericId: options.skb_prog_id }
+}
+
+/** Ids of the programs at a hook that takes several (AttachType.tcxEgress); empty where the kernel has no such hook. */
+export function programsAt(ifindex: number, type: number): number[] {
+  const ids = new Uint32Array(64)
+  const count: [number] = [ids.length]
+  const status = native().programQuery(ifindex, type, 0, null, ids, count)
+  return status < 0 ? [] : [...ids.subarray(0, count[0])]
 }
 
 /** A loaded program's name, for messages; undefined when it is gone or may not be seen. */

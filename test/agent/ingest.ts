@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Heartbeat, Hello, Interface } from '@flowdam/proto'
+import { inNamespace } from '@flowdam/scripts/lab/commands'
+
+export interface Sums {
+  packets: number
+  bytes: number
+  flows: number
+}
+
+/** What the test aggregator has got so far. */
+export interface IngestReport {
+  hellos: Hello[]
+  interfaces: Interface[]
+  /** The last one. */
+  heartbeats: Heartbeat[]
+  /** seq of each batch as it came first. */
+  batches: number[]
+  duplicates: number
+  records: Sums
+  overflow: Sums
+  /** By source, destination, ports, protocol, vlan. */
+  flows: Record<string, { packets: number; bytes: number }>
+  /** Sums of ledgers by iface byte. */
+  ledgers: Record<number, Record<string, number>>
+  incoming: Sums
+  outgoing: Sums
+  /** Host deltas by `address in` and `address out`. */
+  hosts: Record<string, Sums>
+  deltaMessages: number
+}
+
+/** The test aggregator as a process inside a namespace. */
+export class Ingest {
+  readonly #namespace: string
+  readonly #args: readonly string[]
+  #child: ChildProcess | undefined
+
+  constructor(namespace: string, networks: readonly string[], { acknowledges = true } = {}) {
+    this.#namespace = namespace
+    this.#args = ['50060', networks.join(','), acknowledges ? 'yes' : 'no']
+  }
+
+  async start(): Promise<void> {
+    const program = new URL('./ingest-program.js', import.meta.url).pathname
+    const [file, args] = inNamespace(this.#namespace, process.execPath, [program, ...this.#args])
+    this.#child = spawn(file, args, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      serialization: 'advanced',
+    })
+    await once(this.#child, 'message')
+  }
+
+  async report(): Promise<IngestReport> {
+    const child = this.#child as ChildProcess
+    child.send('report')
+    const [report] = (await once(child, 'message')) as [IngestReport]
+    return report
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (!child || child.exitCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+}
