@@ -59,7 +59,9 @@ async function spoolIsEmpty(address: string): Promise<void> {
   const client = new StatusServiceClient(address, credentials.createInsecure())
   for (;;) {
     const bytes = await new Promise<number>((resolve, reject) => {
-      client.getStatus({}, (error, status) => (error ? reject(error) : resolve(status.store?.spoolBytes ?? 0)))
+      client.getStatus({}, (error, status) =>
+        error ? reject(error) : resolve(status.store?.spoolBytes ?? 0),
+      )
     })
     if (bytes === 0) break
     await sleep(100)

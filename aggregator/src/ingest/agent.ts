@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { IFACE_EGRESS, type Heartbeat, type Hello, type InterfaceTable } from '@flowdam/proto'
+import { type Heartbeat, type Hello, IFACE_EGRESS, type InterfaceTable } from '@flowdam/proto'
 import type { AgentInfo, BatchOrigin } from '../contracts.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import { ClockSkew } from './skew.js'

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { FlowdamError, formatHostPort, type HostPort, type Logger, parseHostPort } from '@flowdam/common'
 import { MAX_BATCH_RECORDS, RECORD_SIZE } from '@flowdam/proto'
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
 import { widenConnections, widenStreams } from './windows.js'
 
 /** A full batch and its frame; nothing in the contract is larger. Host deltas of 100 000 addresses are 4 MB. */
 export const MAX_MESSAGE_BYTES = 8 << 20
-if (MAX_MESSAGE_BYTES < MAX_BATCH_RECORDS * RECORD_SIZE * 2) throw new Error('a full batch must fit a message')
+if (MAX_MESSAGE_BYTES < MAX_BATCH_RECORDS * RECORD_SIZE * 2)
+  throw new Error('a full batch must fit a message')
 
 export interface GrpcEndpointOptions {
   listen: HostPort
@@ -49,17 +55,23 @@ export class GrpcEndpoint {
     for (const [service, implementation] of this.#services) server.addService(service, implementation)
     widenStreams(server)
     this.#port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(formatHostPort(listen), credentials ?? ServerCredentials.createInsecure(), (cause, port) => {
-        if (!cause) return resolve(port)
-        reject(
-          new FlowdamError('FD_LISTEN_FAILED', `cannot listen for gRPC on ${formatHostPort(listen)}`, {
-            cause,
-            remedy: 'is another process on that port? Change listen.grpc.',
-          }),
-        )
-      })
+      server.bindAsync(
+        formatHostPort(listen),
+        credentials ?? ServerCredentials.createInsecure(),
+        (cause, port) => {
+          if (!cause) return resolve(port)
+          reject(
+            new FlowdamError('FD_LISTEN_FAILED', `cannot listen for gRPC on ${formatHostPort(listen)}`, {
+              cause,
+              remedy: 'is another process on that port? Change listen.grpc.',
+            }),
+          )
+        },
+      )
     })
-    widenConnections(server, (window) => log.error({ window }, 'FD_GRPC_WINDOWS: a connection kept a small window'))
+    widenConnections(server, (window) =>
+      log.error({ window }, 'FD_GRPC_WINDOWS: a connection kept a small window'),
+    )
     this.#server = server
     log.info({ listen: formatHostPort(this.address) }, 'gRPC listens')
   }

@@ -129,7 +129,11 @@ export class IngestServer {
     let agent = this.#agents.get(agentId)
     if (!agent) {
       if (this.#agents.size >= MAX_AGENTS) {
-        throw new Refusal(status.RESOURCE_EXHAUSTED, `FD_AGENTS: more than ${MAX_AGENTS} agents`, 'too_many_agents')
+        throw new Refusal(
+          status.RESOURCE_EXHAUSTED,
+          `FD_AGENTS: more than ${MAX_AGENTS} agents`,
+          'too_many_agents',
+        )
       }
       agent = new Agent(agentId, this.#options.sources)
       this.#agents.set(agentId, agent)

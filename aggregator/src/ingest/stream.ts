@@ -110,23 +110,28 @@ export class AgentStream {
     const agent = this.#agent
     if (message?.$case === 'hello') {
       if (agent) throw invalid('bad_hello', 'FD_HELLO: Hello came twice')
-      return this.#greet(message.value, now)
+      this.#greet(message.value, now)
+      return
     }
     if (!agent) throw invalid('bad_hello', 'FD_HELLO: the first message must be Hello')
     agent.lastSeenUnixMs = now
     switch (message?.$case) {
       case 'hostDeltas':
-        return this.#takeDeltas(agent, message.value, now)
+        this.#takeDeltas(agent, message.value, now)
+        break
       case 'flowBatch':
-        return this.#takeBatch(agent, message.value)
+        this.#takeBatch(agent, message.value)
+        break
       case 'heartbeat':
         agent.skew.observe(message.value.nowUnixMs, now)
         agent.heartbeat = message.value
-        return this.#host.deltas.onAgentState(agent, 'heartbeat')
+        this.#host.deltas.onAgentState(agent, 'heartbeat')
+        break
       case 'interfaces':
         checkInterfaces(message.value)
         agent.setInterfaces(message.value)
-        return this.#host.deltas.onAgentState(agent, 'interfaces')
+        this.#host.deltas.onAgentState(agent, 'interfaces')
+        break
       default:
       // A newer agent's message that this version does not know: proto3 says to ignore it.
     }
@@ -173,7 +178,10 @@ export class AgentStream {
     if (gap > 0) {
       agent.gapBatches += gap
       drops.add('ingest', 'gap', gap)
-      log.warn({ agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap }, 'batches are missing')
+      log.warn(
+        { agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap },
+        'batches are missing',
+      )
     }
     const { bootId, seq, ledgers } = batch
     batches.append(agent, batch).then(

@@ -70,6 +70,9 @@ export function checkBatch(batch: FlowBatch): void {
 
 export function checkDeltas(deltas: HostDeltas): void {
   if (deltas.entries.length % DELTA_SIZE !== 0) {
-    throw invalid('bad_deltas', `FD_DELTAS: ${deltas.entries.length} bytes are not entries of ${DELTA_SIZE} bytes`)
+    throw invalid(
+      'bad_deltas',
+      `FD_DELTAS: ${deltas.entries.length} bytes are not entries of ${DELTA_SIZE} bytes`,
+    )
   }
 }

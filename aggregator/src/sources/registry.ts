@@ -2,8 +2,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { FlowdamError } from '@flowdam/common'
-import { IFACE_EGRESS, type InterfaceTable } from '@flowdam/proto'
-import { Boundary } from '@flowdam/proto'
+import { Boundary, IFACE_EGRESS, type InterfaceTable } from '@flowdam/proto'
 
 export interface Source {
   /** 1-65535; the number in a stored record. 0 is "unknown". */
@@ -78,7 +77,8 @@ export class SourceRegistry {
     const known = this.#byKey.get(keyOf(wanted))
     if (known) return known.number
     if (wanted.number > MAX_SOURCE) return 0
-    if (this.#fd === undefined) throw new FlowdamError('FD_SOURCES_STOPPED', 'the source registry is not running')
+    if (this.#fd === undefined)
+      throw new FlowdamError('FD_SOURCES_STOPPED', 'the source registry is not running')
     writeSync(this.#fd, `${JSON.stringify(wanted)}\n`)
     fsyncSync(this.#fd)
     this.#byKey.set(keyOf(wanted), wanted)

@@ -36,7 +36,10 @@ export interface Pending {
 }
 
 export function newPending(
-  fields: Pick<Pending, 'origin' | 'boot' | 'seq' | 'epochStartUnixMs' | 'limitMs' | 'records' | 'dropped' | 'echo'>,
+  fields: Pick<
+    Pending,
+    'origin' | 'boot' | 'seq' | 'epochStartUnixMs' | 'limitMs' | 'records' | 'dropped' | 'echo'
+  >,
 ): Pending {
   let resolve: Pending['resolve'] = () => undefined
   let reject: Pending['reject'] = () => undefined

@@ -19,8 +19,8 @@ export class Positions {
 
   /** Raises the position; a lower seq changes nothing. */
   set(agent: string, boot: number, seq: number): void {
-    let boots = this.#agents.get(agent)
-    if (!boots) this.#agents.set(agent, (boots = new Map()))
+    const boots = this.#agents.get(agent) ?? new Map<number, number>()
+    this.#agents.set(agent, boots)
     const known = boots.get(boot)
     if (known !== undefined) {
       if (seq > known) boots.set(boot, seq)

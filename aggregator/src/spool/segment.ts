@@ -34,7 +34,10 @@ export function segmentPaths(directory: string, number: number): { data: string;
 }
 
 export function segmentId(spool: number, number: number): { id: string; key: bigint } {
-  return { id: `${spool.toString(16).padStart(8, '0')}-${number}`, key: (BigInt(spool) << 32n) | BigInt(number) }
+  return {
+    id: `${spool.toString(16).padStart(8, '0')}-${number}`,
+    key: (BigInt(spool) << 32n) | BigInt(number),
+  }
 }
 
 /** Collects what a segment holds, for a live segment and for one read from disk alike. */

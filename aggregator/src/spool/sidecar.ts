@@ -50,7 +50,7 @@ export type SidecarEntry = SidecarHeader | SidecarCommit | SidecarSeal
 
 export function encodeEntry(entry: SidecarEntry): string {
   const json = JSON.stringify(entry)
-  return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`
+  return `${hexCrc(json)} ${json}\n`
 }
 
 export interface ParsedSidecar {
@@ -66,10 +66,10 @@ export function parseSidecar(content: Uint8Array): ParsedSidecar {
   const parsed: ParsedSidecar = { header: undefined, commits: [], sealed: false, validBytes: 0 }
   const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength)
   let end = 0
-  for (let at = 0; !parsed.sealed; at = end) {
-    const newline = text.indexOf(10, at)
+  while (!parsed.sealed) {
+    const newline = text.indexOf(10, end)
     if (newline < 0) break
-    const entry = parseLine(text.subarray(at, newline))
+    const entry = parseLine(text.subarray(end, newline))
     if (!entry || !follows(parsed, entry, end)) break
     if (entry.kind === 'header') parsed.header = entry
     else if (entry.kind === 'commit') parsed.commits.push(entry)
@@ -95,10 +95,14 @@ function follows(parsed: ParsedSidecar, entry: SidecarEntry, at: number): boolea
 function parseLine(line: Buffer): SidecarEntry | undefined {
   if (line.length < 10 || line[8] !== 0x20) return undefined
   const json = line.subarray(9)
-  if (Number.parseInt(line.toString('latin1', 0, 8), 16) !== crc32(json)) return undefined
+  if (line.toString('latin1', 0, 8) !== hexCrc(json)) return undefined
   try {
     return JSON.parse(json.toString('utf8')) as SidecarEntry
   } catch {
     return undefined
   }
+}
+
+function hexCrc(json: string | Buffer): string {
+  return crc32(json).toString(16).padStart(8, '0')
 }

@@ -128,10 +128,14 @@ export class Spool implements BatchSink {
     this.#newestSidecar = recovered.newestSidecar
     for (const segment of recovered.segments) this.#addSealed(segment)
     drops.add('spool', 'unreadable_segment', recovered.unreadable.length)
-    if (recovered.unreadable.length > 0) log.error({ files: recovered.unreadable }, 'segments without a usable sidecar')
+    if (recovered.unreadable.length > 0)
+      log.error({ files: recovered.unreadable }, 'segments without a usable sidecar')
     if (recovered.segments.length > 0 || recovered.tornBytes > 0) {
       const rows = recovered.segments.reduce((sum, segment) => sum + segment.rows, 0)
-      log.info({ segments: recovered.segments.length, rows, tornBytes: recovered.tornBytes }, 'spool recovered')
+      log.info(
+        { segments: recovered.segments.length, rows, tornBytes: recovered.tornBytes },
+        'spool recovered',
+      )
     }
     this.#stopping = false
     this.#timer = setInterval(() => this.#checkAge(), Math.max(10, Math.min(100, this.#options.maxAgeMs / 4)))
@@ -235,7 +239,8 @@ export class Spool implements BatchSink {
   }
 
   status(): SpoolStatus {
-    const oldest = this.#sealed[0]?.createdUnixMs ?? (this.#open && this.#open.bytes > 0 ? this.#openedAtMs : 0)
+    const oldest =
+      this.#sealed[0]?.createdUnixMs ?? (this.#open && this.#open.bytes > 0 ? this.#openedAtMs : 0)
     return {
       segments: this.#sealed.length + (this.#open && this.#open.bytes > 0 ? 1 : 0),
       bytes: this.#bytes,
@@ -278,14 +283,14 @@ export class Spool implements BatchSink {
 
   /** One at a time; what comes while it runs is its next group. */
   #pump(): Promise<void> {
-    this.#pumping ??= this.#drain().finally(() => {
-      this.#pumping = undefined
-    })
+    this.#pumping ??= this.#drain()
     return this.#pumping
   }
 
   async #drain(): Promise<void> {
     let backoffMs = 100
+    // A turn later, when #pumping is set: the end of this function takes it away again.
+    await Promise.resolve()
     while (this.#queue.length > 0 || this.#sealDue) {
       try {
         if (this.#queue.length > 0) await this.#commitGroup()
@@ -296,14 +301,19 @@ export class Spool implements BatchSink {
         backoffMs = 100
       } catch (error) {
         if (this.#lastError === '') {
-          this.#options.log.error({ error: describeError(error) }, 'spool cannot write; agents keep their batches')
+          this.#options.log.error(
+            { error: describeError(error) },
+            'spool cannot write; agents keep their batches',
+          )
         }
         this.#lastError = describeError(error)
-        if (this.#stopping) return
+        if (this.#stopping) break
         await sleep(backoffMs)
         backoffMs = Math.min(backoffMs * 2, 5000)
       }
     }
+    // In the same turn as the last look at the queue: what comes from now on starts a new pump.
+    this.#pumping = undefined
   }
 
   #isSealDue(segment: OpenSegment): boolean {
@@ -312,11 +322,11 @@ export class Spool implements BatchSink {
   }
 
   async #commitGroup(): Promise<void> {
-    let segment = (this.#open ??= await this.#openSegment())
+    let segment = await this.#current()
     const first = this.#queue[0]?.records?.length ?? 0
     if (segment.bytes > 0 && segment.rows + first / RECORD_SIZE > this.#options.maxRows) {
       await this.#seal()
-      segment = this.#open ??= await this.#openSegment()
+      segment = await this.#current()
     }
     const base = segment.header.baseUnixMs
     const room = this.#options.maxRows * RECORD_SIZE - segment.bytes
@@ -359,6 +369,11 @@ export class Spool implements BatchSink {
       if (!pending.echo) this.#durable.set(pending.origin.id, pending.boot, pending.seq)
       pending.resolve(pending.echo ? 'duplicate' : pending.dropped > 0 ? 'dropped' : 'stored')
     }
+  }
+
+  async #current(): Promise<OpenSegment> {
+    this.#open ??= await this.#openSegment()
+    return this.#open
   }
 
   async #openSegment(): Promise<OpenSegment> {

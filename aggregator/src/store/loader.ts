@@ -128,7 +128,8 @@ export class Loader {
         attempt.uncertain ||= !(error instanceof StoreFailure) || error.uncertain
         this.#retries[kind]++
         const text = describeError(error)
-        if (this.#lastError !== text) log.error({ segment: segment.id, kind, error: text }, 'a segment did not load')
+        if (this.#lastError !== text)
+          log.error({ segment: segment.id, kind, error: text }, 'a segment did not load')
         this.#lastError = text
         this.#failed = kind === 'schema'
         if (kind === 'bad_data') {

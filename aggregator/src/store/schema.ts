@@ -140,7 +140,11 @@ export async function migrate(engine: Engine, options: SchemaOptions): Promise<v
     `CREATE TABLE IF NOT EXISTS ${db}.migrations (version UInt32, name String, at DateTime DEFAULT now()) ENGINE = ReplacingMergeTree(at) ORDER BY version`,
   )
   const limits = { timeoutMs: 30_000, maxMemoryBytes: 1e9 }
-  const rows = await engine.query<{ version: number }>(`SELECT max(version) AS version FROM ${db}.migrations`, {}, limits)
+  const rows = await engine.query<{ version: number }>(
+    `SELECT max(version) AS version FROM ${db}.migrations`,
+    {},
+    limits,
+  )
   const current = Number(rows[0]?.version ?? 0)
   for (const { version, name, statements } of MIGRATIONS) {
     if (version <= current) continue

@@ -80,7 +80,12 @@ export class Store {
     const loader = this.#loader.status()
     const lagMs = spool.oldestUnixMs === 0 ? 0 : Math.max(0, Date.now() - spool.oldestUnixMs)
     const lastError = this.#openError || loader.lastError || spool.lastError
-    const state = loader.failed || this.#openFailed ? 'failed' : lastError !== '' || lagMs > DEGRADED_LAG_MS ? 'degraded' : 'ok'
+    const state =
+      loader.failed || this.#openFailed
+        ? 'failed'
+        : lastError !== '' || lagMs > DEGRADED_LAG_MS
+          ? 'degraded'
+          : 'ok'
     return {
       engine: this.engine.kind,
       state,
@@ -143,7 +148,8 @@ export class Store {
         log.info({ engine: this.engine.kind, database: this.engine.database }, 'the store is ready')
         return
       } catch (error) {
-        if (this.#openError === '') log.error({ error: describeError(error) }, 'the store does not open; trying again')
+        if (this.#openError === '')
+          log.error({ error: describeError(error) }, 'the store does not open; trying again')
         this.#openError = describeError(error)
         this.#openFailed = error instanceof StoreFailure && error.kind === 'schema'
         await sleep(pauseMs, undefined, { signal }).catch(() => undefined)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createReadStream } from 'node:fs'
-import { ClickHouseError, type ClickHouseClient, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client'
 import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
 
@@ -78,7 +78,7 @@ export class ClickHouseEngine implements Engine {
     try {
       await this.#attempt(async (client) => {
         const { stream } = await client.exec({ query, values })
-        for await (const _ of stream) continue
+        for await (const _ of stream);
       })
     } finally {
       values.destroy()

@@ -31,7 +31,9 @@ async function run({ lane, sql, params, rows }: ChildRequest): Promise<string> {
     return ''
   }
   const options = { format: 'JSONEachRow' }
-  const result = await (params ? session.queryBindAsync(sql, params, options) : session.queryAsync(sql, options))
+  const result = await (params
+    ? session.queryBindAsync(sql, params, options)
+    : session.queryAsync(sql, options))
   return result.text()
 }
 

@@ -71,7 +71,11 @@ export class EmbeddedEngine implements Engine {
 
   async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
     const settings = `max_execution_time = ${limits.timeoutMs / 1000}, max_memory_usage = ${limits.maxMemoryBytes}`
-    const text = await this.#request({ lane: 'query', sql: `${sql} SETTINGS ${settings}, max_threads = 1`, params })
+    const text = await this.#request({
+      lane: 'query',
+      sql: `${sql} SETTINGS ${settings}, max_threads = 1`,
+      params,
+    })
     return text
       .split('\n')
       .filter((line) => line !== '')
@@ -87,7 +91,10 @@ export class EmbeddedEngine implements Engine {
   async load(file: string, statement: (from: string) => string): Promise<void> {
     const lane = this.#idleLoaders.pop() ?? `load${this.#nextLoader++}`
     try {
-      await this.#request({ lane, sql: statement(`file(${quote(file)}, 'RowBinary', ${quote(RECORD_STRUCTURE)})`) })
+      await this.#request({
+        lane,
+        sql: statement(`file(${quote(file)}, 'RowBinary', ${quote(RECORD_STRUCTURE)})`),
+      })
     } finally {
       this.#idleLoaders.push(lane)
     }
@@ -96,13 +103,19 @@ export class EmbeddedEngine implements Engine {
   #request(request: Omit<ChildRequest, 'id'>): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#stopping) return reject(new StoreFailure('retry', 'the store stops'))
-      const child = (this.#child ??= this.#spawn())
+      this.#child ??= this.#spawn()
+      const child = this.#child
       const id = this.#nextId++
       this.#waiting.set(id, { resolve, reject })
       child.send({ id, ...request } satisfies ChildRequest, (error) => {
         if (!error) return
         this.#waiting.delete(id)
-        reject(new StoreFailure('retry', 'the database process does not listen', { uncertain: true, cause: error }))
+        reject(
+          new StoreFailure('retry', 'the database process does not listen', {
+            uncertain: true,
+            cause: error,
+          }),
+        )
       })
     })
   }
@@ -131,7 +144,10 @@ export class EmbeddedEngine implements Engine {
       this.#child = undefined
       this.#idleLoaders.length = 0
       if (!this.#stopping) {
-        log.error({ why, afterMs: Date.now() - this.#startedAtMs, stderr: complaint }, 'the database process ended')
+        log.error(
+          { why, afterMs: Date.now() - this.#startedAtMs, stderr: complaint },
+          'the database process ended',
+        )
       }
       const left = [...this.#waiting.values()]
       this.#waiting.clear()
