@@ -34,7 +34,8 @@ export async function run(args: readonly string[], world: World): Promise<ExitSt
   }
 }
 
-function buildProgram(world: World, exitWith: (status: ExitStatus) => void): Command {
+/** All commands, writing to `world`; a command that has a verdict of its own (doctor) gives it to `exitWith`. */
+export function buildProgram(world: World, exitWith: (status: ExitStatus) => void): Command {
   const program = new Command('flowdam')
     .description('Flowdam from the command line: traffic, flows, bans, and the health of what counts them.')
     .version(`flowdam ${VERSION}`, '-V, --version', 'print the version')

@@ -14,4 +14,5 @@ export function checkStatically(report) {
   report.command('lint and format', bin('biome'), ['check', '--error-on-warnings', '.'])
   report.command('format of C', process.execPath, ['scripts/format-c.mjs', '--check'])
   report.command('contracts', bin('buf'), ['lint'])
+  report.command('reference of the API', process.execPath, ['scripts/api-reference.mjs', '--check'])
 }

@@ -82,7 +82,7 @@ function describe(ban: Ban, nowMs: number): Field[] {
     ...(ban.reason === '' ? [] : [{ name: 'Reason', value: ban.reason }]),
     { name: 'Traffic', value: `${formatRates(ban.rates)} when it was banned` },
     { name: 'Hostgroup', value: ban.hostgroup || 'none' },
-    ...(ban.detectedUnixMs > 0 ? [{ name: 'Detected', value: formatTime(ban.detectedUnixMs) }] : []),
+    ...(isDetected(ban) ? [{ name: 'Detected', value: formatTime(ban.detectedUnixMs) }] : []),
     { name: 'Banned', value: bannedLine(ban) },
     ...endLines(ban, nowMs),
     { name: 'By', value: ban.who || 'unknown' },
@@ -90,10 +90,14 @@ function describe(ban: Ban, nowMs: number): Field[] {
   ]
 }
 
-function bannedLine({ bannedUnixMs, detectedUnixMs }: Ban): string {
-  const after =
-    detectedUnixMs > 0 ? ` (${formatDuration(bannedUnixMs - detectedUnixMs)} after detection)` : ''
-  return formatTime(bannedUnixMs) + after
+function isDetected({ metric, detectedUnixMs }: Ban): boolean {
+  return metric !== 'manual' && detectedUnixMs > 0
+}
+
+function bannedLine(ban: Ban): string {
+  const { bannedUnixMs, detectedUnixMs } = ban
+  const delay = formatDuration(bannedUnixMs - detectedUnixMs)
+  return formatTime(bannedUnixMs) + (isDetected(ban) ? ` (${delay} after detection)` : '')
 }
 
 function endLines({ state, untilUnixMs, unbannedUnixMs, bannedUnixMs }: Ban, nowMs: number): Field[] {

@@ -28,6 +28,7 @@ export function bansWatchCommand(world: World): Command {
             if (session.json) session.writeJsonLine(change)
             else session.write(`${describe(session, change)}\n`)
           }
+          if (session.terminal.isTty && !session.json) session.write('\n')
         }),
       ),
     )

@@ -62,17 +62,19 @@ function watch(session: Session, options: TopOptions): Promise<void> {
         ? Math.max(1, Math.min(options.limit, session.rows - LINES_AROUND))
         : options.limit
       const response = await fetch(session, options, fitting)
-      if (signal.aborted) return
+      if (signal.aborted) break
       if (session.json) session.writeJsonLine(response)
       else session.write(frame(session, options, render(session, options, response.hosts), redraw))
       await sleep(options.interval, undefined, { signal }).catch(() => undefined)
     }
+    // The prompt begins a line of its own, not behind the terminal's ^C.
+    if (redraw) session.write('\n')
   })
 }
 
 /** A picture over the last one, line by line, so that nothing flickers; one after the other where that is a pipe. */
 function frame(session: Session, { interval }: TopOptions, table: string, redraw: boolean): string {
-  const heading = `${formatClock(session.now())}  ${session.client.server}, every ${formatDuration(interval)}\n\n`
+  const heading = `${formatClock(session.now())}  ${session.client.server}, every ${formatDuration(interval).replace('.0 s', ' s')}\n\n`
   if (!redraw) return `${heading}${table}\n`
   const lines = `${heading}${table}`.replaceAll('\n', '\x1b[K\n')
   return `\x1b[H${lines}\x1b[J`
@@ -91,10 +93,10 @@ function render(session: Session, options: TopOptions, hosts: HostRates[]): stri
 const NOTHING: Rates = { pps: 0, bps: 0, flows: 0 }
 
 function columns({ by, direction }: TopOptions): Column<HostRates>[] {
-  const incoming = rateColumns('IN', ({ incoming }) => incoming ?? NOTHING, by, 0)
-  const outgoing = rateColumns('OUT', ({ outgoing }) => outgoing ?? NOTHING, by, 10)
-  const sides =
-    direction === Direction.DIRECTION_OUTGOING ? [...outgoing, ...incoming] : [...incoming, ...outgoing]
+  const outFirst = direction === Direction.DIRECTION_OUTGOING
+  const incoming = rateColumns('IN', (host) => host.incoming ?? NOTHING, by, outFirst ? 10 : 0)
+  const outgoing = rateColumns('OUT', (host) => host.outgoing ?? NOTHING, by, outFirst ? 0 : 10)
+  const sides = outFirst ? [...outgoing, ...incoming] : [...incoming, ...outgoing]
   return [
     { title: 'ADDRESS', cell: ({ address }) => address, shrink: 'middle' },
     { title: 'BAN', cell: ({ banned }) => (banned ? 'banned' : ''), dropOrder: 1, style: () => 'red' },

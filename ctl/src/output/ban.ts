@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDuration } from '@flowdam/common'
 import type { Ban, HookRun } from '@flowdam/proto'
+import { phrase } from './fields.js'
 import { formatBps, formatMetric, formatPps, formatRecent } from './units.js'
 
 /** `since 04:49:07, ends in 26m 12s unless the attack goes on; pps over 20 kpps: 98.3 kpps, 1.1 Gbit/s`. */
 export function summariseBan(ban: Ban, nowMs: number): string {
   const since = `since ${formatRecent(ban.bannedUnixMs, nowMs)}`
   const dryRun = ban.dryRun ? ' (dry run)' : ''
-  const traffic = ban.metric === 'manual' ? '' : `: ${banTraffic(ban)}`
+  const traffic = ban.metric === 'manual' ? '' : `: ${phrase(banTraffic(ban))}`
   return `${since}, ${untilSentence(ban, nowMs)}; ${cause(ban)}${traffic}${dryRun}`
 }
 
@@ -26,9 +27,9 @@ export function cause(ban: Ban): string {
   return `${ban.metric} over ${formatMetric(ban.metric, ban.threshold)}`
 }
 
-/** How strong it was when it was banned. */
+/** How strong it was when it was banned; nothing for a ban by hand without traffic. */
 export function banTraffic({ rates }: Ban): string {
-  return rates ? `${formatPps(rates.pps)}, ${formatBps(rates.bps)}` : ''
+  return rates && rates.pps > 0 ? `${formatPps(rates.pps)}, ${formatBps(rates.bps)}` : ''
 }
 
 export function timeLeft({ untilUnixMs }: Ban, nowMs: number): string {

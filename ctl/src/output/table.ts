@@ -30,7 +30,7 @@ export function renderTable<Row>(
   rows.forEach((row, index) => {
     const cells = laidOut.map(({ column, width, texts }) => {
       const text = pad(cut(texts[index] ?? '', width, column.shrink ?? 'end'), width, column.align)
-      return paint(terminal, column.style?.(row), text)
+      return text.trim() === '' ? text : paint(terminal, column.style?.(row), text)
     })
     lines.push(joinCells(cells))
   })
