@@ -1,0 +1,99 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { formatRate } from '@flowdam/common'
+import { agentCpu } from './agent-cpu.js'
+import { drain } from './drain.js'
+import { floodLatency } from './flood-latency.js'
+import type { Bench, BenchResult } from './result.js'
+
+/** In the packets' order; one function may give several figures. */
+const BENCHES: Readonly<Record<string, Bench>> = {
+  drain: drain,
+  'agent.cpu': agentCpu,
+  'detect.latency.5x': floodLatency,
+}
+
+const HELP = `npm run bench [-- [ID…] [--json FILE] [--seconds N]]
+
+Measures Flowdam on this machine, each figure beside a reference. Needs root and the build.
+
+  ID              ${Object.keys(BENCHES).join(', ')} (default: all)
+  --json FILE     also writes the figures as JSON
+  --seconds N     how long the long ones run (e2e.flows: 60)
+  --help          this text
+
+Exit status: 0 all measured (met or not), 1 a measurement failed, 2 wrong options.
+`
+
+interface Options {
+  ids: string[]
+  json: string | undefined
+  seconds: number | undefined
+}
+
+function readOptions(): Options | undefined {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { json: { type: 'string' }, seconds: { type: 'string' }, help: { type: 'boolean' } },
+  })
+  if (values.help) return undefined
+  const unknown = positionals.find((id) => !BENCHES[id])
+  if (unknown) throw new Error(`unknown figure '${unknown}'`)
+  const seconds = values.seconds === undefined ? undefined : Number(values.seconds)
+  if (seconds !== undefined && !(seconds > 0))
+    throw new Error(`--seconds ${values.seconds} is not a number above 0`)
+  return { ids: positionals.length > 0 ? positionals : Object.keys(BENCHES), json: values.json, seconds }
+}
+
+/** Small numbers with three digits, large ones with a prefix. */
+function show(value: number): string {
+  return Math.abs(value) >= 1000 ? formatRate(value) : String(Number(value.toPrecision(3)))
+}
+
+function line({ id, value, unit, reference, ratio, goal, met }: BenchResult): string {
+  const figure = `${show(value)} ${unit}`
+  const ref = `${show(ratio)} × ${show(reference.value)} (${reference.what})`
+  return `${met ? 'met ' : 'MISS'} ${id.padEnd(20)} ${figure.padEnd(22)} ${ref.padEnd(64)} goal: ${goal}`
+}
+
+async function main(): Promise<void> {
+  let options: Options | undefined
+  try {
+    options = readOptions()
+  } catch (error) {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n\n${HELP}`)
+    process.exitCode = 2
+    return
+  }
+  if (!options) {
+    process.stdout.write(HELP)
+    return
+  }
+  const results: BenchResult[] = []
+  const done = new Set<Bench>()
+  process.stdout.write(
+    `${cpus().length} CPUs, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}\n`,
+  )
+  for (const id of options.ids) {
+    const bench = BENCHES[id]
+    if (!bench || done.has(bench)) continue
+    done.add(bench)
+    process.stderr.write(`measuring ${id} …\n`)
+    try {
+      const log = (text: string) => process.stderr.write(`  ${text}\n`)
+      for (const result of await bench({ log, seconds: options.seconds })) {
+        results.push(result)
+        process.stdout.write(`${line(result)}\n`)
+      }
+    } catch (error) {
+      process.stdout.write(`FAIL ${id}: ${error instanceof Error ? error.message : String(error)}\n`)
+      process.exitCode = 1
+    }
+  }
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`)
+}
+
+await main()
