@@ -439,8 +439,14 @@ export function tcQuery(ifindex: number, filter: TcFilter): number {
   return status < 0 ? status : options.prog_id
 }
 
-/** BPF_PROG_TEST_RUN: `data` through a loaded program, `repeat` times. A negative error number if refused. */
-export function programTestRun(programFd: number, data: Uint8Array, repeat: number): TestRunResult | number {
+/** What BPF_PROG_TEST_RUN gets: the frame, how often, and struct xdp_md or __sk_buff to begin with. */
+export interface TestRunInput {
+  data: Uint8Array
+  repeat: number
+  context?: Uint8Array | undefined
+}
+
+function testRunOptions({ data, repeat, context }: TestRunInput) {
   const dataOut = Buffer.alloc(data.length + 256)
   const options = {
     sz: 80,
@@ -448,9 +454,9 @@ export function programTestRun(programFd: number, data: Uint8Array, repeat: numb
     data_out: dataOut,
     data_size_in: data.length,
     data_size_out: dataOut.length,
-    ctx_in: null,
+    ctx_in: context ?? null,
     ctx_out: null,
-    ctx_size_in: 0,
+    ctx_size_in: context?.length ?? 0,
     ctx_size_out: 0,
     retval: 0,
     repeat,
@@ -459,13 +465,29 @@ export function programTestRun(programFd: number, data: Uint8Array, repeat: numb
     cpu: 0,
     batch_size: 0,
   }
-  const status = native().testRun(programFd, options)
-  if (status < 0) return status
-  return {
+  const result = (): TestRunResult => ({
     retval: options.retval,
     durationNs: options.duration,
     dataOut: dataOut.subarray(0, options.data_size_out),
-  }
+  })
+  return { options, result }
+}
+
+/** BPF_PROG_TEST_RUN of a loaded program. A negative error number if refused. */
+export function programTestRun(programFd: number, input: TestRunInput): TestRunResult | number {
+  const { options, result } = testRunOptions(input)
+  const status = native().testRun(programFd, options)
+  return status < 0 ? status : result()
+}
+
+/** The same on a thread of koffi's pool: several at once run on several CPUs. */
+export function programTestRunAsync(programFd: number, input: TestRunInput): Promise<TestRunResult | number> {
+  const { options, result } = testRunOptions(input)
+  return new Promise((resolve, reject) =>
+    native().testRun.async(programFd, options, (error, status) =>
+      error ? reject(error) : resolve(status < 0 ? status : result()),
+    ),
+  )
 }
 
 /** A one-slot array of maps with the type of `innerFd`; its fd or a negative error number. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { FlowdamError } from '@flowdam/common'
 import type { Pointer } from './libbpf.js'
 import * as libbpf from './libbpf.js'
-import { type TestRun, testRun } from './test-run.js'
+import { type TestRun, type TestRunOptions, testRun, testRunAsync } from './test-run.js'
 
 /** Lines of libbpf's and the verifier's log in an error. */
 const LOG_LINES = 40
@@ -111,9 +111,13 @@ export class BpfProgram {
     check(libbpf.programSetAutoload(this.#program, load), `cannot choose program ${this.name}`)
   }
 
-  /** Runs a packet through the loaded program `repeat` times; see testRun. */
-  testRun(packet: Uint8Array, repeat = 1): TestRun {
-    return testRun(this.fd, this.name, packet, repeat)
+  /** Runs a packet through the loaded program; see testRun. */
+  testRun(packet: Uint8Array, options?: TestRunOptions): TestRun {
+    return testRun(this.fd, this.name, packet, options)
+  }
+
+  testRunAsync(packet: Uint8Array, options?: TestRunOptions): Promise<TestRun> {
+    return testRunAsync(this.fd, this.name, packet, options)
   }
 }
 
