@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   Boundary,
+  type Config,
   type FlowBatch,
   type Hello,
   IngestServiceClient,
@@ -34,6 +35,7 @@ export class TestAgent {
   #acked = 0
   #waiters: (() => void)[] = []
   #error: ServiceError | undefined
+  #config: Config | undefined
 
   constructor(options: TestAgentOptions) {
     this.#options = options
@@ -62,6 +64,10 @@ export class TestAgent {
     const welcome = await new Promise<Welcome>((resolve, reject) => {
       call.on('data', ({ message }: StreamResponse) => {
         if (message?.$case === 'welcome') resolve(message.value)
+        if (message?.$case === 'config') {
+          this.#config = message.value
+          this.#wake()
+        }
         if (message?.$case === 'ack' && message.value.bootId === bootId) this.#acknowledge(message.value.seq)
       })
       call.on('error', (error: ServiceError) => {
@@ -104,6 +110,19 @@ export class TestAgent {
     this.#acknowledge(welcome.ackedSeq)
     for (const batch of this.#unacked.values()) this.write({ message: { $case: 'flowBatch', value: batch } })
     return welcome
+  }
+
+  /** Goes on with this seq, as if what is before it was lost, or sends it again. */
+  skipTo(seq: number): void {
+    this.#nextSeq = seq
+  }
+
+  /** The next Config that comes. */
+  async nextConfig(): Promise<Config> {
+    while (!this.#config) await this.#changed()
+    const config = this.#config
+    this.#config = undefined
+    return config
   }
 
   /** Anything, as it is. */
