@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -50,9 +51,13 @@ export class Journal {
   /** Why the disk refuses, while it does. */
   lastError = ''
 
-  constructor(path: string, log: Logger) {
+  readonly #write: (fd: number, line: Buffer) => number
+
+  /** `write` is for tests of full disks. */
+  constructor(path: string, log: Logger, write: (fd: number, line: Buffer) => number = writeSync) {
     this.#path = path
     this.#log = log
+    this.#write = write
   }
 
   /** Reads what is there. A torn last line is cut; an unreadable one in between is skipped, and the file kept beside. */
@@ -96,7 +101,7 @@ export class Journal {
     if (this.#fd === undefined) return
     const line = Buffer.from(`${JSON.stringify(entry)}\n`)
     try {
-      if (writeSync(this.#fd, line) !== line.length) throw new Error('short write')
+      if (this.#write(this.#fd, line) !== line.length) throw new Error('short write')
       this.#size += line.length
       this.#linesSinceCompaction++
       this.#syncSoon()
@@ -119,7 +124,7 @@ export class Journal {
     }
     try {
       const fd = openSync(temporary, 'w', 0o640)
-      writeSync(fd, text)
+      writeFileSync(fd, text)
       fsyncSync(fd)
       closeSync(fd)
       renameSync(temporary, this.#path)

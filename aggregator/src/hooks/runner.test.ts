@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Real processes; no root.
+import assert from 'node:assert/strict'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+
+import type { Ban, HookRun } from '../bans/ban.js'
+import { NO_RATES } from '../detect/sample.js'
+import { DropCounter } from '../drops.js'
+import { until } from '../testing/daemon.js'
+import { quietLog } from '../testing/quiet-log.js'
+import { OUTPUT_BYTES } from './process.js'
+import { type Hook, HookRunner } from './runner.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'flowdam-hooks-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+let scripts = 0
+function script(body: string): string {
+  const file = join(folder, `hook-${++scripts}.sh`)
+  writeFileSync(file, `#!/bin/sh\n${body}\n`)
+  chmodSync(file, 0o755)
+  return file
+}
+
+const hook = (file: string, more: Partial<Hook> = {}): Hook => ({
+  name: 'test',
+  run: [file],
+  format: 'fastnetmon',
+  timeoutMs: 20_000,
+  retries: 0,
+  backoffMs: 10,
+  env: {},
+  ...more,
+})
+
+let bans = 0
+const ban = (prefix: string): Ban => ({
+  id: `ban-${++bans}`,
+  prefix,
+  direction: 'incoming',
+  state: 'banned',
+  metric: 'pps',
+  threshold: 1000,
+  value: 2000,
+  rates: NO_RATES,
+  averages: NO_RATES,
+  hostgroup: 'web',
+  detectedUnixMs: 1,
+  bannedUnixMs: 1,
+  untilUnixMs: 2,
+  unbannedUnixMs: 0,
+  who: 'detector',
+  reason: '',
+  endedBy: '',
+  endReason: '',
+  holdOffUntilUnixMs: 0,
+  dryRun: false,
+  settled: false,
+  hooks: [],
+})
+
+function scene(hooks: Hook[], parallel = 4) {
+  const runs: (HookRun & { ban: string })[] = []
+  const settled: string[] = []
+  const drops = new DropCounter()
+  const runner = new HookRunner({
+    hooks,
+    parallel,
+    drops,
+    log: quietLog(),
+    onRun: (id, run) => runs.push({ ...run, ban: id }),
+    onSettled: (id) => settled.push(id),
+  })
+  return {
+    runner,
+    runs,
+    settled,
+    drops,
+    ended: () => runs.filter((run) => run.result !== 'running'),
+    run: (action: 'ban' | 'unban', which: Ban) => runner.run(action, which, performance.now()),
+  }
+}
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  // A zombie whose parent has not looked yet is dead enough.
+  return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+}
+
+describe('hooks', () => {
+  it('keeps exit status and the first 4 KiB of output', async () => {
+    const s = scene([hook(script('cat > /dev/null; yes x | head -c 100000; echo bad >&2; exit 7'))])
+    s.run('ban', ban('203.0.113.1/32'))
+    await until('the end', () => s.ended().length === 1)
+    assert.equal(s.ended()[0]?.result, 'failed')
+    assert.equal(s.ended()[0]?.exitCode, 7)
+    assert.equal(s.ended()[0]?.output.length, OUTPUT_BYTES)
+    assert.equal(s.drops.get('hooks', 'gave_up'), 1)
+  })
+
+  it('runs no shell: what a name says is never executed', async () => {
+    const file = join(folder, 'argv')
+    const s = scene([
+      hook(script(`printf '%s\\n' "$@" > ${file}`), {
+        run: [script(`printf '%s\\n' "$@" > ${file}`), '$(touch /tmp/x)', 'a b'],
+      }),
+    ])
+    s.run('ban', ban('203.0.113.1/32'))
+    await until('the end', () => s.ended().length === 1)
+    assert.deepEqual(readFileSync(file, 'utf8').trim().split('\n'), [
+      '$(touch /tmp/x)',
+      'a b',
+      '203.0.113.1',
+      'incoming',
+      '0',
+      'ban',
+    ])
+  })
+
+  it('ends a hook that hangs with everything it started: TERM, then KILL', async () => {
+    const pids = join(folder, 'pids')
+    const s = scene([
+      hook(script(`trap '' TERM; sleep 1000 & echo $$ $! > ${pids}; while :; do sleep 1; done`), {
+        timeoutMs: 300,
+      }),
+    ])
+    s.run('ban', ban('203.0.113.1/32'))
+    await until('the end', () => s.ended().length === 1)
+    assert.equal(s.ended()[0]?.result, 'timeout')
+    assert.equal(s.ended()[0]?.exitCode, -1)
+    const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number)
+    await until('no process left', () => started.every((pid) => !alive(pid)))
+  })
+
+  it('does not wait for a child that a hook leaves behind', async () => {
+    const s = scene([hook(script('sleep 5 & echo started'))])
+    const began = performance.now()
+    s.run('ban', ban('203.0.113.1/32'))
+    await until('the end', () => s.ended().length === 1)
+    assert.equal(s.ended()[0]?.result, 'ok')
+    assert.equal(s.ended()[0]?.output, 'started\n')
+    assert.ok(performance.now() - began < 4000)
+  })
+
+  it('tries again with pauses until it works', async () => {
+    const counter = join(folder, 'tries')
+    const file = script(`echo x >> ${counter}; [ $(wc -l < ${counter}) -ge 3 ]`)
+    const s = scene([hook(file, { retries: 5 })])
+    s.run('ban', ban('203.0.113.1/32'))
+    await until('three attempts', () => s.ended().length === 3)
+    assert.deepEqual(
+      s.ended().map((run) => [run.attempt, run.result]),
+      [
+        [1, 'failed'],
+        [2, 'failed'],
+        [3, 'ok'],
+      ],
+    )
+    assert.equal(s.drops.get('hooks', 'gave_up'), 0)
+  })
+
+  it('says so when the program is not there, and when it reads nothing', async () => {
+    const gone = scene([hook('/no/such/program')])
+    gone.run('ban', ban('203.0.113.1/32'))
+    await until('the end', () => gone.ended().length === 1)
+    assert.match(gone.ended()[0]?.output ?? '', /ENOENT/)
+    const deaf = scene([hook(script('exec <&-; exit 0'))])
+    deaf.run('ban', ban('203.0.113.1/32'))
+    await until('the end', () => deaf.ended().length === 1)
+    assert.equal(deaf.ended()[0]?.result, 'ok')
+  })
+
+  it('keeps the order for a prefix and runs prefixes in parallel, up to the limit', async () => {
+    const trace = join(folder, 'trace')
+    const gate = join(folder, 'gate')
+    const file = script(
+      `echo "begin $1 $4" >> ${trace}; while [ ! -e ${gate} ]; do sleep 0.02; done; echo "end $1 $4" >> ${trace}`,
+    )
+    const s = scene([hook(file)], 2)
+    const first = ban('203.0.113.1/32')
+    s.run('ban', first)
+    s.run('unban', first)
+    s.run('ban', ban('203.0.113.2/32'))
+    s.run('ban', ban('203.0.113.3/32'))
+    const lines = () => (existsSync(trace) ? readFileSync(trace, 'utf8').trim().split('\n') : [])
+    await until('two at a time', () => lines().length === 2)
+    assert.deepEqual(lines().sort(), ['begin 203.0.113.1 ban', 'begin 203.0.113.2 ban'])
+    assert.equal(s.runner.running, 2)
+    writeFileSync(gate, '')
+    await until('all four', () => s.ended().length === 4)
+    const all = lines()
+    assert.ok(all.indexOf('end 203.0.113.1 ban') < all.indexOf('begin 203.0.113.1 unban'))
+    assert.deepEqual(s.settled, [first.id])
+    assert.equal(s.runner.running, 0)
+  })
+
+  it('does not let retries of a ban hold up its unban', async () => {
+    const s = scene([hook(script('[ "$4" = unban ]'), { retries: 100, backoffMs: 600_000 })])
+    const one = ban('203.0.113.1/32')
+    s.run('ban', one)
+    await until('the first failure', () => s.ended().length === 1)
+    s.run('unban', one)
+    await until('the unban', () => s.settled.length === 1)
+    assert.deepEqual(
+      s.ended().map((run) => `${run.action} ${run.result}`),
+      ['ban failed', 'unban ok'],
+    )
+  })
+
+  it('gives JSON hooks one document for both actions, and all hooks the environment', async () => {
+    const out = join(folder, 'json')
+    const s = scene([
+      hook(script(`printf '%s ' "$@" $FLOWDAM_ACTION $FLOWDAM_BAN_ID $EXTRA >> ${out}; cat >> ${out}`), {
+        format: 'json',
+        env: { EXTRA: 'more' },
+      }),
+    ])
+    const one = ban('2001:db8::1/128')
+    s.run('ban', one)
+    s.run('unban', { ...one, unbannedUnixMs: 5, endedBy: 'me', endReason: 'enough' })
+    await until('both', () => s.ended().length === 2)
+    const [first = '', second = ''] = readFileSync(out, 'utf8').trim().split('\n')
+    assert.ok(first.startsWith(`ban 2001:db8::1/128 ban ${one.id} more {`), first)
+    const document = JSON.parse(second.slice(second.indexOf('{'))) as Record<string, unknown>
+    assert.deepEqual(
+      [
+        document['action'],
+        document['address'],
+        document['family'],
+        document['ended_by'],
+        document['version'],
+      ],
+      ['unban', '2001:db8::1', 6, 'me', 1],
+    )
+  })
+})
