@@ -117,11 +117,15 @@ export class Client {
 
 function channelCredentials(tls: Tls | undefined) {
   if (!tls) return credentials.createInsecure()
-  return credentials.createSsl(
-    readPem(tls.ca, '--ca'),
-    tls.key === undefined ? null : readPem(tls.key, '--key'),
-    tls.cert === undefined ? null : readPem(tls.cert, '--cert'),
-  )
+  const ca = readPem(tls.ca, '--ca')
+  const key = tls.key === undefined ? null : readPem(tls.key, '--key')
+  const cert = tls.cert === undefined ? null : readPem(tls.cert, '--cert')
+  try {
+    return credentials.createSsl(ca, key, cert)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw usageError(`--ca, --cert and --key do not fit together or are no PEM files (${reason})`)
+  }
 }
 
 function readPem(file: string, option: string): Buffer {

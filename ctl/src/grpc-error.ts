@@ -61,12 +61,13 @@ export function connectionLost(context: ErrorContext): CommandError {
   return unreachable('it ended the watch', context)
 }
 
-function unreachable(reason: string, { server }: ErrorContext, cause?: unknown): CommandError {
+function unreachable(reason: Reason | string, { server }: ErrorContext, cause?: unknown): CommandError {
+  const { text, remedy } = typeof reason === 'string' ? { text: reason, remedy: WHICH_SERVER } : reason
   return new CommandError(
     EXIT.unreachable,
     'FD_UNREACHABLE',
-    `cannot reach the aggregator at ${server}: ${reason}`,
-    { cause, remedy: WHICH_SERVER },
+    `cannot reach the aggregator at ${server}: ${text}`,
+    { cause, remedy },
   )
 }
 
@@ -79,14 +80,46 @@ function tooSlow({ server, timeoutMs }: ErrorContext, cause: unknown): CommandEr
   )
 }
 
-/** The part of grpc-js's sentence that a person needs, from the errors it wraps. */
-function connectionReason(details: string): string {
-  const system = /connect (E[A-Z]+)/.exec(details)?.[1]
-  if (system === 'ECONNREFUSED') return 'connection refused'
-  if (system === 'EHOSTUNREACH' || system === 'ENETUNREACH') return 'no route to it'
-  if (/ETIMEDOUT/.test(details)) return 'connecting timed out'
-  if (/Name resolution failed|ENOTFOUND|EAI_AGAIN/.test(details)) return 'no such host name'
-  if (/ECONNRESET|Connection dropped|GOAWAY|socket hang up/i.test(details)) return 'the connection was lost'
-  const last = /Last error: (?:Error: )?(.*?)(?:\. Resolution note.*)?$/.exec(details)?.[1]
-  return (last ?? details) || 'connection closed'
+interface Reason {
+  text: string
+  remedy: string
+}
+
+/** What Node's and OpenSSL's errors, which grpc-js wraps in sentences of its own, mean to a person. */
+const REASONS: readonly (readonly [pattern: RegExp, reason: Reason | string])[] = [
+  [/ECONNREFUSED/, 'connection refused'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'no route to it'],
+  [/ETIMEDOUT/, 'connecting timed out'],
+  [/Name resolution failed|ENOTFOUND|EAI_AGAIN/, 'no such host name'],
+  [
+    /certificate required|alert number 116|handshake failure/,
+    {
+      text: 'it wants a certificate of ours',
+      remedy: 'Give one with --cert and --key (FLOWDAM_CERT, FLOWDAM_KEY).',
+    },
+  ],
+  [
+    /self-signed|unable to (verify|get)|issuer certificate/,
+    {
+      text: 'its certificate is not signed by the authority in --ca',
+      remedy: 'Is it the right file, and the right server?',
+    },
+  ],
+  [
+    /altnames/,
+    { text: 'its certificate is for another name', remedy: 'Name it with --server as its certificate does.' },
+  ],
+  [/wrong version number/, { text: 'it does not speak TLS', remedy: 'Leave out --ca (FLOWDAM_CA).' }],
+  [
+    /Failed to connect/,
+    { text: 'it closes the connection', remedy: 'If it speaks TLS, give --ca (FLOWDAM_CA).' },
+  ],
+  [/ECONNRESET|Connection dropped|GOAWAY|socket hang up/i, 'the connection was lost'],
+]
+
+function connectionReason(details: string): Reason | string {
+  const known = REASONS.find(([pattern]) => pattern.test(details))
+  if (known) return known[1]
+  const last = /Last error: (?:Error: )?(.*?)(?:\. Resolution note.*)?$/s.exec(details)?.[1]
+  return (last ?? details).trim() || 'connection closed'
 }
