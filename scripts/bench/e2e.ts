@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { TestDaemon } from '@flowdam/aggregator/internal/testing/daemon'
+import {
+  FlowServiceClient,
+  type GetStatusResponse,
+  type QueryFlowsResponse,
+  StatusServiceClient,
+} from '@flowdam/proto'
+import { credentials } from '@grpc/grpc-js'
+import { childrenOf, cpuSeconds, runSender } from './processes.js'
+import type { Bench } from './result.js'
+
+const SECONDS = 60
+const GOAL = 1e6
+/** A little above the goal, so that falling behind shows. */
+const OFFERED = 1.05e6
+
+/**
+ * A sending process, the real aggregator with its detector at work, its database process: records per second from
+ * the first byte sent until all of them are countable rows. Everything on this machine, fsync before each Ack.
+ */
+export const e2eFlows: Bench = async ({ log, seconds }) => {
+  const duration = seconds ?? SECONDS
+  const daemon = new TestDaemon()
+  try {
+    writeFileSync(
+      daemon.configFile,
+      `listen: { grpc: '127.0.0.1:0', http: '127.0.0.1:0' }
+networks: [203.0.113.0/24]
+thresholds: { incoming: { pps: 100M } }
+state: ${daemon.folder}/state
+store: { engine: embedded, path: ${daemon.folder}/store }
+`,
+    )
+    const { grpc } = await daemon.start()
+    await daemon.logged('the store is ready')
+    const status = new StatusServiceClient(grpc, credentials.createInsecure())
+    const ask = () =>
+      new Promise<GetStatusResponse>((resolve, reject) =>
+        status.getStatus({}, (error, answer) => (error ? reject(error) : resolve(answer))),
+      )
+    const database = childrenOf(daemon.pid)[0] ?? 0
+    const before = [cpuSeconds(daemon.pid), cpuSeconds(database)] as const
+    const watch = setInterval(() => {
+      ask().then(
+        ({ store, flows }) =>
+          log(
+            `e2e.flows: received ${flows['received'] ?? 0}, stored ${store?.rowsStored ?? 0}, ${Math.round(store?.rowsPerSecond ?? 0)} rows/s, spool ${store?.spoolSegments ?? 0} segments, lag ${store?.lagMs ?? 0} ms`,
+          ),
+        () => undefined,
+      )
+    }, 5000)
+    const sent = await runSender({
+      address: grpc,
+      agentId: 'bench',
+      records: OFFERED * duration,
+      rate: OFFERED,
+      deltaAddresses: 256,
+    })
+    while ((await ask()).store?.spoolBytes) await sleep(20)
+    const took = (Date.now() - sent.startedUnixMs) / 1000
+    clearInterval(watch)
+    const cpu = [cpuSeconds(daemon.pid) - before[0], cpuSeconds(database) - before[1]] as const
+    status.close()
+    const stored = await totals(grpc)
+    const exact =
+      stored.totalFlows === sent.records &&
+      stored.totalPackets === sent.packets &&
+      stored.totalBytes === sent.bytes
+    if (!exact) {
+      throw new Error(
+        `sent ${sent.records} records, ${stored.totalFlows} rows; packets or bytes may differ too`,
+      )
+    }
+    const rate = sent.records / took
+    const perMillion = (value: number) => (value / (sent.records / 1e6)).toFixed(3)
+    log(
+      `e2e.flows: ${sent.records} records in ${took.toFixed(1)} s, all there once; CPU s per million: sender ${perMillion(sent.cpuSeconds)}, aggregator ${perMillion(cpu[0])}, database ${perMillion(cpu[1])}; acknowledged after ${sent.seconds.toFixed(1)} s`,
+    )
+    return [
+      {
+        id: 'e2e.flows',
+        value: rate,
+        unit: 'records/s',
+        reference: { what: 'ten times the 100 000/s that FastNetMon claims, records/s', value: GOAL },
+        ratio: rate / GOAL,
+        goal: 'ratio >= 1, none lost, none doubled',
+        met: rate >= GOAL,
+        runs: [rate],
+      },
+    ]
+  } finally {
+    await daemon.cleanUp()
+  }
+}
+
+function totals(address: string): Promise<QueryFlowsResponse> {
+  const client = new FlowServiceClient(address, credentials.createInsecure())
+  const request = {
+    sinceUnixMs: Date.now() - 3_600_000,
+    untilUnixMs: Date.now() + 3_600_000,
+    host: '',
+    src: '',
+    dst: '',
+    protocol: 0,
+    port: 0,
+    agent: '',
+    limit: 1,
+    aggregate: false,
+    orderBy: '',
+  }
+  return new Promise((resolve, reject) => {
+    client.queryFlows(request, (error, response) => {
+      client.close()
+      if (error) reject(error)
+      else resolve(response)
+    })
+  })
+}
