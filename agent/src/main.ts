@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 import { createLogger, describeError, onShutdown, parseHostPort, VERSION } from '@flowdam/common'
 import { Agent } from './agent.js'
