@@ -16,6 +16,9 @@
 #define EVERY_BYTE 0x0101010101010101ull
 #define EVERY_TOP_BIT 0x8080808080808080ull
 #define BUCKET_WAYS 8
+/* Buckets that a flow may be in. With four, a log of 65 536 flows fills to the last slot but for
+ * one flow in two logs. */
+#define BUCKET_PROBES 4
 
 #define COUNTED (-1)
 
@@ -133,8 +136,8 @@ static __always_inline int count_in_flow(const struct place *place, const struct
 
 	if (!tag)
 		tag = 1;
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < BUCKET_PROBES; i++) {
 		__u32 key = place->flow_block * settings.index_buckets + (bucket_number ^ i);
 		struct index_bucket *bucket = bpf_map_lookup_elem(&flow_index, &key);
 		__u64 tags, same, free;
