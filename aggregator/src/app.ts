@@ -30,6 +30,7 @@ import { newFlowCounters } from './contracts.js'
 import { Detector } from './detect/detector.js'
 import { DropCounter } from './drops.js'
 import { FlowQueries } from './flows/queries.js'
+import { HookLauncher } from './hooks/launcher.js'
 import { type Hook, HookRunner } from './hooks/runner.js'
 import { GrpcEndpoint } from './ingest/endpoint.js'
 import { IngestServer } from './ingest/server.js'
@@ -64,6 +65,7 @@ export class Aggregator {
   readonly #grpc: GrpcEndpoint
   readonly #http: HttpEndpoint
   readonly #journal: Journal
+  readonly #launcher: HookLauncher
   readonly #stops: (() => void | Promise<void>)[] = []
   readonly #startedUnixMs = Date.now()
   /** Losses already counted in `drops`. */
@@ -73,7 +75,9 @@ export class Aggregator {
     this.#config = config
     const part = (component: string) => log.child({ component })
     const { drops, flows } = this
+    this.#launcher = new HookLauncher(part('hooks'))
     this.hooks = new HookRunner({
+      runProcess: this.#launcher.run,
       hooks: hooksOf(config),
       parallel: config.hooks_parallel,
       drops,
@@ -179,6 +183,7 @@ export class Aggregator {
       [() => this.spool.start(), () => this.spool.stop()],
       [() => this.store.start(), () => this.store.stop()],
       [() => this.#archive.start(), () => this.#archive.stop()],
+      [() => this.#launcher.start(), () => this.#launcher.stop()],
       [() => this.bans.start(), () => this.bans.stop()],
       [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
       [() => this.detector.start(), () => this.detector.stop()],

@@ -5,14 +5,18 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatRate } from '@flowdam/common'
 import { agentCpu } from './agent-cpu.js'
+import { detectorTick } from './detector.js'
 import { drain } from './drain.js'
 import { floodLatency } from './flood-latency.js'
+import { hookLatency } from './hook-latency.js'
 import type { Bench, BenchResult } from './result.js'
 
 /** In the packets' order; one function may give several figures. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   drain: drain,
   'agent.cpu': agentCpu,
+  'detector.tick.1m': detectorTick,
+  'detect.hook': hookLatency,
   'detect.latency.5x': floodLatency,
 }
 

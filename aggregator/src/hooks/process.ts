@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process'
-import { describeError } from '@flowdam/common'
 import type { HookResult } from '../bans/ban.js'
 
 /** Kept of what a hook prints. */
@@ -14,7 +13,8 @@ export interface HookCommand {
   file: string
   args: readonly string[]
   stdin: string
-  env: NodeJS.ProcessEnv
+  /** Beside what this process has. */
+  env: Readonly<Record<string, string>>
   timeoutMs: number
 }
 
@@ -33,10 +33,14 @@ export function runHook(command: HookCommand, onStart: () => void): Promise<Hook
     const output = new OutputHead()
     let child: ChildProcess
     try {
-      child = spawn(command.file, command.args, { env: command.env, detached: true, stdio: 'pipe' })
+      child = spawn(command.file, command.args, {
+        env: { ...process.env, ...command.env },
+        detached: true,
+        stdio: 'pipe',
+      })
     } catch (error) {
       // Arguments that no process can have, a NUL byte for instance.
-      resolve({ result: 'failed', exitCode: -1, output: describeError(error) })
+      resolve({ result: 'failed', exitCode: -1, output: String(error) })
       return
     }
     let timedOut = false
@@ -62,7 +66,7 @@ export function runHook(command: HookCommand, onStart: () => void): Promise<Hook
       resolve(outcome)
     }
     child.once('spawn', onStart)
-    child.once('error', (error) => finish({ result: 'failed', exitCode: -1, output: describeError(error) }))
+    child.once('error', (error) => finish({ result: 'failed', exitCode: -1, output: String(error) }))
     child.stdout?.on('data', (chunk: Buffer) => output.add(chunk))
     child.stderr?.on('data', (chunk: Buffer) => output.add(chunk))
     let closed = false

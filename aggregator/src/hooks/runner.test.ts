@@ -12,6 +12,7 @@ import { NO_RATES } from '../detect/sample.js'
 import { DropCounter } from '../drops.js'
 import { until } from '../testing/daemon.js'
 import { quietLog } from '../testing/quiet-log.js'
+import { HookLauncher } from './launcher.js'
 import { OUTPUT_BYTES } from './process.js'
 import { type Hook, HookRunner } from './runner.js'
 
@@ -94,6 +95,49 @@ const alive = (pid: number): boolean => {
   // A zombie whose parent has not looked yet is dead enough.
   return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 }
+
+describe('the hook launcher', () => {
+  it('carries hooks out as this process would, and is replaced when it dies', async () => {
+    const launcher = new HookLauncher(quietLog())
+    launcher.start()
+    const command = {
+      file: script('cat; echo " $1 $WHO"; exit 3'),
+      args: ['arg'],
+      stdin: 'in',
+      env: { WHO: 'me' },
+      timeoutMs: 5000,
+    }
+    let started = 0
+    const outcome = await launcher.run(command, () => started++)
+    assert.deepEqual([outcome, started], [{ result: 'failed', exitCode: 3, output: 'in arg me\n' }, 1])
+    const pidFile = join(folder, 'launcher')
+    const waiting = launcher.run(
+      { ...command, file: script(`echo $PPID > ${pidFile}.new; mv ${pidFile}.new ${pidFile}; sleep 2`) },
+      () => {},
+    )
+    await until('the launcher’s pid', () => existsSync(pidFile))
+    const pid = Number(readFileSync(pidFile, 'utf8'))
+    assert.notEqual(pid, process.pid)
+    process.kill(pid, 'SIGKILL')
+    assert.equal((await waiting).result, 'failed')
+    // At once in this process, later in a new launcher.
+    assert.equal((await launcher.run(command, () => {})).exitCode, 3)
+    launcher.stop()
+  })
+
+  it('ends when its parent does', async () => {
+    const launcher = new HookLauncher(quietLog())
+    launcher.start()
+    const pidFile = join(folder, 'launcher2')
+    await launcher.run(
+      { file: script(`echo $PPID > ${pidFile}`), args: [], stdin: '', env: {}, timeoutMs: 5000 },
+      () => {},
+    )
+    launcher.stop()
+    const pid = Number(readFileSync(pidFile, 'utf8'))
+    await until('its end', () => !alive(pid))
+  })
+})
 
 describe('hooks', () => {
   it('keeps exit status and the first 4 KiB of output', async () => {

@@ -30,7 +30,7 @@ export interface HookRunnerOptions {
   onSettled: (banId: string) => void
   /** Milliseconds since 1970. */
   clock?: () => number
-  /** For tests. */
+  /** Default: from this process. */
   runProcess?: (command: HookCommand, onStart: () => void) => Promise<HookOutcome>
 }
 
@@ -214,7 +214,7 @@ export class HookRunner implements BanActions {
       file,
       args: [...fixedArgs, ...args],
       stdin,
-      env: { ...process.env, ...hookEnvironment(action, ban), FLOWDAM_HOOK: hook.name, ...hook.env },
+      env: { ...hookEnvironment(action, ban), FLOWDAM_HOOK: hook.name, ...hook.env },
       timeoutMs: hook.timeoutMs,
     }
     const outcome = await this.#runProcess(command, () => {

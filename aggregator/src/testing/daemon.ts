@@ -15,6 +15,8 @@ export interface HookCall {
   stdin: string
 }
 
+export type LogEntry = Record<string, unknown>
+
 /** Waits for a condition, not for a time; gives up loudly when something is wrong for good. */
 export async function until<T>(
   what: string,
@@ -77,16 +79,22 @@ echo "said $4"
     return { grpc: String(started['grpc']), http: String(started['http']) }
   }
 
-  #logLine(message: string): Record<string, unknown> | undefined {
+  #logLine(message: string, matches = (_: LogEntry) => true): LogEntry | undefined {
     for (const line of this.log.split('\n').slice(0, -1)) {
-      const entry = JSON.parse(line) as Record<string, unknown>
-      if (entry['msg'] === message) return entry
+      const entry = JSON.parse(line) as LogEntry
+      if (entry['msg'] === message && matches(entry)) return entry
     }
     return undefined
   }
 
-  async logged(message: string): Promise<Record<string, unknown>> {
+  /** The first line with this message since the start. */
+  logged(message: string): Promise<LogEntry> {
     return until(`'${message}' in the log`, () => this.#logLine(message))
+  }
+
+  /** The same, of those that `matches` accepts. */
+  loggedWhere(message: string, matches: (entry: LogEntry) => boolean): Promise<LogEntry> {
+    return until(`'${message}' in the log`, () => this.#logLine(message, matches))
   }
 
   get pid(): number {
@@ -130,7 +138,8 @@ echo "said $4"
   }
 
   async cleanUp(): Promise<void> {
-    await this.end('SIGKILL')
+    // A clean stop takes the database and the launcher along, which write to the folder.
+    await this.end('SIGTERM')
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
 }
