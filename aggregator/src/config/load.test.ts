@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parseAggregatorConfig } from './load.js'
+import { diffConfig, presentConfig } from './present.js'
+
+const parse = (text: string) => parseAggregatorConfig('aggregator.yaml', text)
+
+/** The complaints of a file that is refused, without the file's name. */
+function complaints(text: string): string[] {
+  try {
+    parse(text)
+  } catch (error) {
+    return (error as Error).message.split('\n').map((line) => line.replace('aggregator.yaml:', ''))
+  }
+  return []
+}
+
+const NETWORKS = 'networks: [203.0.113.0/24]\n'
+
+describe('aggregator.yaml', () => {
+  it('needs networks and nothing else', () => {
+    const config = parse(NETWORKS)
+    assert.deepEqual(config.listen, {
+      grpc: { host: '127.0.0.1', port: 50_060 },
+      http: { host: '127.0.0.1', port: 8080 },
+    })
+    assert.deepEqual(config.ban, {
+      enabled: true,
+      duration: 1_800_000,
+      max_active: 200,
+      dry_run: false,
+      hold_off: 300_000,
+      wide: [],
+    })
+    assert.equal(config.store.engine, 'embedded')
+    assert.match(complaints('')[0] ?? '', /networks/)
+    assert.match(complaints('networks: []')[0] ?? '', /1:1: networks: name at least one network/)
+  })
+
+  it('reads the example of the documentation', () => {
+    const config = parse(`
+listen: { grpc: '127.0.0.1:50060', http: '127.0.0.1:8080' }
+networks: [203.0.113.0/24, '2001:db8::/32']
+exempt: [203.0.113.1]
+exempt_remote: []
+hostgroups:
+  - name: default
+    prefixes: [203.0.113.0/24]
+    incoming: { pps: 20k, bps: 1G, flows: 3500, syn_pps: 10k }
+    outgoing: { pps: 50k, udp_bps: off }
+    window: 1s
+ban: { enabled: true, duration: 30m, max_active: 200, dry_run: false }
+hooks:
+  - { name: notify, run: [/bin/true, arg], format: fastnetmon, timeout: 30s }
+store: { engine: embedded, path: /var/lib/flowdam/store }
+`)
+    assert.deepEqual(config.hostgroups[0]?.incoming, { pps: 20_000, bps: 1e9, flows: 3500, syn_pps: 10_000 })
+    assert.deepEqual(config.hostgroups[0]?.outgoing, { pps: 50_000, udp_bps: null })
+    assert.equal(config.hooks[0]?.timeout, 30_000)
+  })
+
+  it('says where it is wrong and what would be right', () => {
+    for (const [text, expected] of [
+      [`${NETWORKS}hostgruops: []`, /^2:1: hostgruops: unknown key; did you mean 'hostgroups'\?$/],
+      [
+        `${NETWORKS}hostgroups:\n  - { name: a, prefixes: [203.0.114.0/24] }`,
+        /^3:26: hostgroups\.0\.prefixes\.0: 203\.0\.114\.0\/24 is outside/,
+      ],
+      [
+        `${NETWORKS}hostgroups:\n  - { name: a, prefixes: [203.0.113.5/24] }`,
+        /did you mean 203\.0\.113\.0\/24\?/,
+      ],
+      [`${NETWORKS}thresholds: { incoming: { ppps: 1 } }`, /did you mean 'pps'\?/],
+      [`${NETWORKS}thresholds: { incoming: { pps: 0 } }`, /^2:\d+: thresholds\.incoming\.pps: .*write 'off'/],
+      [`${NETWORKS}thresholds: { incoming: { pps: fast } }`, /'fast' is not a rate/],
+      [`${NETWORKS}thresholds: { window: 10ms }`, /from 100ms to 60s/],
+      [`${NETWORKS}ban: { duration: 30 }`, /^2:8: ban\.duration: '30' is not a time/],
+      [`${NETWORKS}ban: { wide: [10.0.0.0/8] }`, /10\.0\.0\.0\/8 is outside/],
+      [`${NETWORKS}exempt: [192.0.2.1]`, /^2:10: exempt\.0: 192\.0\.2\.1\/32 is outside 'networks'/],
+      [`${NETWORKS}hooks: [{ name: a, run: [notify.sh] }]`, /'notify\.sh' is not an absolute path/],
+      [`${NETWORKS}hooks: [{ name: a, run: [/etc/passwd] }]`, /chmod \+x \/etc\/passwd/],
+      [
+        `${NETWORKS}hooks: [{ name: a, run: [/bin/true] }, { name: a, run: [/bin/true] }]`,
+        /'a' is there twice/,
+      ],
+      [
+        `${NETWORKS}hostgroups: [{ name: a, prefixes: [203.0.113.0/25] }, { name: b, prefixes: [203.0.113.0/25] }]`,
+        /already in hostgroup 'a'/,
+      ],
+    ] as const) {
+      const found = complaints(text)
+      assert.equal(found.length, 1, text + found.join())
+      assert.match(found[0] ?? '', expected)
+    }
+  })
+
+  it('refuses plaintext that others could read, unless told to', () => {
+    const open = `${NETWORKS}listen: { grpc: '0.0.0.0:50060', http: '[::]:8080' }\n`
+    assert.equal(complaints(open).length, 2)
+    assert.match(complaints(open)[0] ?? '', /^2:11: listen\.grpc: 0\.0\.0\.0:50060 can be reached/)
+    assert.deepEqual(complaints(`${open}insecure: true\n`), [])
+    assert.equal(complaints(`${open}tls: { ca: a, cert: b, key: c }\n`).length, 1)
+  })
+
+  it('prints what it understood as a file that means the same', () => {
+    const config = parse(`${NETWORKS}thresholds: { incoming: { pps: 20k, bps: off }, window: 1500ms }\n`)
+    const again = parse(JSON.stringify(presentConfig(config)))
+    assert.deepEqual(again, config)
+  })
+
+  it('tells what a reload changes, by name and not by place', () => {
+    const group = (name: string, pps: string) =>
+      `  - { name: ${name}, prefixes: [203.0.113.${name === 'a' ? 0 : 128}/25], incoming: { pps: ${pps} } }\n`
+    const before = parse(`${NETWORKS}hostgroups:\n${group('a', '1k')}${group('b', '2k')}`)
+    const after = parse(
+      `${NETWORKS}exempt: [203.0.113.1]\nhostgroups:\n${group('b', '3k')}${group('a', '1k')}`,
+    )
+    assert.deepEqual(diffConfig(before, after), [
+      'exempt.0: added 203.0.113.1/32',
+      'hostgroups.b.incoming.pps: 2000 → 3000',
+    ])
+    assert.deepEqual(diffConfig(before, before), [])
+  })
+})
