@@ -155,6 +155,8 @@ export class Agent {
     const missing = missingInterfaces(config.interfaces)
     if (missing) this.log.warn(describeError(missing))
     this.#interfaces.start()
+    if (config.spool)
+      this.log.warn('spool: this version keeps unacknowledged batches in memory only, see `queue`')
     this.log.info(
       {
         cpus: kernel.geometry.nrCpus,

@@ -14,13 +14,28 @@ class RecordSums {
   }
 
   add(words: Uint32Array, firstRecord: number, records: number): void {
-    const { packets, bytes } = this
     const end = (firstRecord + records) * RECORD_WORDS
+    // Neighbours mostly came through the same interface: sums in registers, stored when it changes.
+    let iface = 0
+    let packets = 0
+    let bytes = 0
     for (let at = firstRecord * RECORD_WORDS; at < end; at += RECORD_WORDS) {
-      const iface = ((words[at + RecordWord.proto] as number) >>> 8) & 0xff
-      packets[iface] = (packets[iface] as number) + (words[at + RecordWord.packets] as number)
-      bytes[iface] = (bytes[iface] as number) + readSettled(words, at + RecordWord.bytesLow)
+      const here = ((words[at + RecordWord.proto] as number) >>> 8) & 0xff
+      if (here !== iface) {
+        this.#store(iface, packets, bytes)
+        iface = here
+        packets = 0
+        bytes = 0
+      }
+      packets += words[at + RecordWord.packets] as number
+      bytes += readSettled(words, at + RecordWord.bytesLow)
     }
+    this.#store(iface, packets, bytes)
+  }
+
+  #store(iface: number, packets: number, bytes: number): void {
+    this.packets[iface] = (this.packets[iface] as number) + packets
+    this.bytes[iface] = (this.bytes[iface] as number) + bytes
   }
 }
 

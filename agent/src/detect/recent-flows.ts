@@ -29,9 +29,10 @@ export class RecentFlows {
     const print = hash >>> 0 || 1
     const place = find(this.#current, print)
     if (this.#current[place] === print) return false
-    if (this.#used * 2 < this.#current.length || this.#grow()) {
-      this.#current[find(this.#current, print)] = print
-      this.#used++
+    // Room is made ahead: the place that was just found stays the right one.
+    if (this.#used * 2 < this.#current.length) {
+      this.#current[place] = print
+      if (++this.#used * 2 >= this.#current.length) this.#grow()
     }
     return this.#previous[find(this.#previous, print)] !== print
   }
@@ -45,12 +46,11 @@ export class RecentFlows {
     this.#used = 0
   }
 
-  #grow(): boolean {
-    if (this.#current.length >= LARGEST) return false
+  #grow(): void {
+    if (this.#current.length >= LARGEST) return
     const larger = new Uint32Array(this.#current.length * 2)
     for (const print of this.#current) if (print !== 0) larger[find(larger, print)] = print
     this.#current = larger
-    return true
   }
 }
 

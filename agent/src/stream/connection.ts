@@ -70,9 +70,23 @@ export class Connection {
     })
   }
 
-  /** Ends the stream; `ended` is not called. */
-  stop(): void {
+  /** Ends the stream when all that was sent has arrived, or after `waitMs`; `ended` is not called. */
+  async stop(waitMs: number): Promise<void> {
+    const call = this.#ended ? undefined : this.#call
     this.#ended = true
+    if (call) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, waitMs)
+        // The aggregator answers the end of our half with its own; what was written before has then been read.
+        const done = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        call.once('end', done)
+        call.once('error', done)
+        call.end()
+      })
+    }
     this.#close()
   }
 

@@ -19,6 +19,8 @@ import { Connection, type ConnectionTarget } from './connection.js'
 /** Batch bytes handed to gRPC but not flushed: what a host delta may have to wait behind. */
 const WINDOW_BYTES = 2 << 20
 const HEARTBEAT_MS = 1000
+/** For the last messages to arrive. */
+const GOODBYE_MS = 1000
 
 export interface UplinkOptions {
   target: ConnectionTarget
@@ -84,13 +86,13 @@ export class Uplink {
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS)
   }
 
-  /** Sends what is queued, waits for its acknowledgement at most `waitMs`, and ends the stream. */
+  /** Sends what is queued, waits for its acknowledgement at most `waitMs` (a fifth without a stream), and ends. */
   async stop(waitMs: number): Promise<void> {
     this.sendDeltas()
     this.pump()
     if (this.#options.queue.batches > 0 && waitMs > 0) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, waitMs)
+        const timer = setTimeout(resolve, this.#welcomed ? waitMs : waitMs / 5)
         this.#idle.push(() => {
           clearTimeout(timer)
           resolve()
@@ -102,8 +104,9 @@ export class Uplink {
     clearInterval(this.#heartbeatTimer)
     clearTimeout(this.#retryTimer)
     clearTimeout(this.#paceTimer)
-    this.#connection?.stop()
+    const welcomed = this.#welcomed
     this.#welcomed = false
+    await this.#connection?.stop(welcomed ? GOODBYE_MS : 0)
   }
 
   setExportRate(exportRate: number): void {
