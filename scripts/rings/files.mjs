@@ -7,15 +7,29 @@ import { ROOT } from '../setup/run.mjs'
 
 const WORKSPACES = ['proto', 'common', 'agent', 'aggregator', 'ctl', 'scripts']
 
-/** Nearest to the code first; a ring runs its files one by one when they share the kernel and the two cores. */
+/**
+ * Nearest to the code first; a ring runs its files one by one when they share the kernel and the two cores. `limitS`
+ * ends a file that hangs; it is far beyond what any needs.
+ */
 export const RINGS = {
   unit: {
     what: 'no root, no network',
     folders: WORKSPACES.map((name) => join(name, 'dist')),
     concurrency: 2,
+    limitS: 180,
   },
-  kernel: { what: 'programs in the real kernel', folders: ['bpf', 'agent'].map(inTest), concurrency: 1 },
-  lab: { what: 'real daemons and packets', folders: ['lab', 'store', 'detect'].map(inTest), concurrency: 1 },
+  kernel: {
+    what: 'programs in the real kernel',
+    folders: ['bpf', 'agent'].map(inTest),
+    concurrency: 1,
+    limitS: 900,
+  },
+  lab: {
+    what: 'real daemons and packets',
+    folders: ['lab', 'store', 'detect'].map(inTest),
+    concurrency: 1,
+    limitS: 900,
+  },
 }
 
 /** Compiled test files whose source still exists: tsc leaves the results of deleted sources behind. */

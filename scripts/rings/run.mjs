@@ -25,13 +25,14 @@ export class Report {
 
   /** One ring of tests, by node:test. A ring without a test is an error: something was not built. */
   ring(ring) {
-    const { what, concurrency } = RINGS[ring]
+    const { what, concurrency, limitS } = RINGS[ring]
     const files = testFiles(ring)
     if (files.length === 0) return this.#add(`${ring} tests`, false, performance.now(), 'no test file found')
     const options = [
       '--test',
       '--test-reporter=spec',
       `--test-concurrency=${concurrency}`,
+      `--test-timeout=${limitS * 1000}`,
       '--enable-source-maps',
     ]
     this.command(`${ring} tests (${what})`, process.execPath, [...options, ...files])
