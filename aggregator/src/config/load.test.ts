@@ -65,7 +65,7 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
       [`${NETWORKS}hostgruops: []`, /^2:1: hostgruops: unknown key; did you mean 'hostgroups'\?$/],
       [
         `${NETWORKS}hostgroups:\n  - { name: a, prefixes: [203.0.114.0/24] }`,
-        /^3:26: hostgroups\.0\.prefixes\.0: 203\.0\.114\.0\/24 is outside/,
+        /^3:27: hostgroups\.0\.prefixes\.0: 203\.0\.114\.0\/24 is outside/,
       ],
       [
         `${NETWORKS}hostgroups:\n  - { name: a, prefixes: [203.0.113.5/24] }`,

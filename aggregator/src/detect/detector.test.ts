@@ -71,6 +71,7 @@ describe('detector', () => {
     assert.equal(first.addressText, VICTIM)
     assert.equal(first.direction, 'incoming')
     // The size of the flood, not the average over a window that it has not filled yet.
+    assert.equal(first.value, 100_000)
     assert.equal(first.rates.incoming.all.pps, 100_000)
     assert.equal(first.rates.incoming.udp.bps, 100_000 * 60 * 8)
   })

@@ -5,7 +5,7 @@ import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
 import { NO_ROW } from './address-table.js'
 import { type CounterLosses, Counters, type CountersOptions } from './counters.js'
 import type { Limit, Policy, PolicySet } from './policies.js'
-import { type HostRates, largerRates, NO_RATES, ratesOf, sumRow } from './sample.js'
+import { type HostRates, largerRates, metricRate, NO_RATES, ratesOf, sumRow } from './sample.js'
 import { Slice } from './slice.js'
 import { DIRECTION_SLOTS, DIRECTIONS, type Direction, FLOWS_SLOT, type Metric, ROW_SLOTS } from './slots.js'
 import { Timeline } from './timeline.js'
@@ -20,7 +20,7 @@ export interface Detection {
   metric: Metric
   /** Per second, in the metric's unit. */
   threshold: number
-  /** What the window's sum amounts to per second. */
+  /** What the metric is now, as in `rates`; always above the threshold. */
   value: number
   /** What the address does now: the larger of the last interval and the window, so that a young flood shows its size. */
   rates: HostRates
@@ -191,6 +191,7 @@ export class Detector implements DeltaSink {
       this.detections++
       const address = this.#counters.table.address(row)
       const averages = ratesOf(window.sums, base, policy.windowMs)
+      const rates = largerRates(averages, this.#latestRates(window, row))
       this.#options.onDetection({
         address,
         addressText: formatAddress(address),
@@ -198,8 +199,8 @@ export class Detector implements DeltaSink {
         hostgroup: policy.hostgroup,
         metric: worst.metric,
         threshold: worst.rate,
-        value: worst.rate * worstRatio,
-        rates: largerRates(averages, this.#latestRates(window, row)),
+        value: Math.max(worst.rate * worstRatio, metricRate(rates[direction], worst.metric)),
+        rates,
         averages,
         receivedAt: now,
       })

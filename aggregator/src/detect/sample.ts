@@ -9,6 +9,7 @@ import {
   FLOWS_SLOT,
   KINDS,
   type Kind,
+  type Metric,
   packetsSlot,
 } from './slots.js'
 
@@ -42,6 +43,14 @@ export function ratesOf(sums: Float64Array, base: number, ms: number): HostRates
     }
   }
   return { incoming: direction(0), outgoing: direction(1) }
+}
+
+/** One metric among the rates of a direction. */
+export function metricRate(rates: DirectionRates, metric: Metric): number {
+  if (metric === 'flows') return rates.flows
+  const cut = metric.lastIndexOf('_')
+  const kind = (cut < 0 ? 'all' : metric.slice(0, cut)) as Kind
+  return metric.endsWith('bps') ? rates[kind].bps : rates[kind].pps
 }
 
 /** Sums of one row over the given slices. */
