@@ -63,7 +63,6 @@ store: { engine: embedded, path: ${daemon.folder}/store }
     const took = (Date.now() - sent.startedUnixMs) / 1000
     clearInterval(watch)
     const cpu = [cpuSeconds(daemon.pid) - before[0], cpuSeconds(database) - before[1]] as const
-    status.close()
     const stored = await totals(grpc)
     const exact =
       stored.totalFlows === sent.records &&
@@ -74,6 +73,7 @@ store: { engine: embedded, path: ${daemon.folder}/store }
         `sent ${sent.records} records, ${stored.totalFlows} rows; packets or bytes may differ too`,
       )
     }
+    status.close()
     const rate = sent.records / took
     const perMillion = (value: number) => (value / (sent.records / 1e6)).toFixed(3)
     log(

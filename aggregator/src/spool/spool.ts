@@ -47,11 +47,11 @@ export interface SpoolOptions {
 
 export const SPOOL_DEFAULTS = {
   maxBytes: 4e9,
-  maxRows: 500_000,
+  maxRows: 1_000_000,
   maxAgeMs: 1000,
   fsync: 'always',
   fsyncIntervalMs: 200,
-  queueBytes: 128e6,
+  queueBytes: 256e6,
 } as const satisfies Partial<SpoolOptions>
 
 export interface SpoolStatus {

@@ -24,8 +24,8 @@ const common = {
   retention: zDuration.default(15 * 86_400_000),
   /** time: fastest to load. host: a third faster to read one host, half slower to load; only for a new table. */
   order: z.enum(['time', 'host']).default('time'),
-  /** Inserts at a time. */
-  loaders: z.int().min(1).max(16).default(1),
+  /** Inserts at a time; two keep both the reading of one and the sorting and writing of the other going. */
+  loaders: z.int().min(1).max(16).default(2),
   spool: zSpool,
 }
 
