@@ -8,7 +8,7 @@
  * bpf_map__set_max_entries() by the formulas of layout.h. The sizes below are those of the default
  *              settings (one CPU, 1 024 flows), so that the object also loads as it is.
  *
- * Everything here is weak: each program file includes this header, and the linker keeps one copy.
+ * The maps are weak: each program file includes this header, and the linker keeps one copy.
  */
 #ifndef FLOWDAM_MAPS_H
 #define FLOWDAM_MAPS_H
@@ -22,16 +22,7 @@
 #define FD_DEFAULT_BLOCKS 8	 /* 2 epochs * (1 CPU + the stray pair) * 2 directions */
 #define FD_DEFAULT_FLOW_BLOCKS 4 /* the same without the stray pair */
 
-const volatile struct settings settings SEC(".rodata.settings") __weak = {
-	.hash_keys = {0x9e3779b9, 0x7f4a7c15, 0xf39cc060, 0x5cedc834, 0x1082276b, 0xf3a27251,
-		      0xf86c6a11, 0xd0c18e95, 0x2767f0b1, 0x53d27b77},
-	.layout_version = FD_LAYOUT_VERSION,
-	.nr_cpus = 1,
-	.flow_slots = FD_DEFAULT_FLOW_SLOTS,
-	.index_buckets = FD_DEFAULT_FLOW_SLOTS / 4,
-	.drop_rules = 0,
-	.inner_key = 0,
-};
+extern const volatile struct settings settings SEC(".rodata.settings");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

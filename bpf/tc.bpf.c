@@ -5,8 +5,6 @@
 #include "count.h"
 #include "parse.h"
 
-char _license[] SEC("license") __weak = "Dual BSD/GPL";
-
 /* Where the driver adds the tag, it is not in the packet's bytes. */
 static __always_inline __u16 offloaded_vlan(const struct __sk_buff *skb)
 {

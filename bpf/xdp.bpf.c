@@ -3,8 +3,6 @@
 #include "count.h"
 #include "parse.h"
 
-char _license[] SEC("license") __weak = "Dual BSD/GPL";
-
 /* Parses a copy of the frame's head. Kept out of the way of all frames that do not need it. */
 __noinline int parse_copied_xdp(struct xdp_md *ctx, int ethernet, struct packet *packet)
 {

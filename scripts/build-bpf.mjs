@@ -19,7 +19,7 @@ const BPF = join(ROOT, 'bpf')
 const OBJECTS = [
   {
     name: 'flowdam',
-    sources: ['xdp.bpf.c', 'tc.bpf.c'],
+    sources: ['settings.bpf.c', 'xdp.bpf.c', 'tc.bpf.c'],
     exports: 'exports.txt',
     linkers: ['bpf-linker', 'bpftool'],
   },
@@ -101,7 +101,7 @@ function buildObject(object, linker, clangs, named) {
 
 function compile(clang, source, linker, name) {
   const bitcode = linker === 'bpf-linker'
-  const part = join(BUILD, `.${name}.${basename(source, '.bpf.c')}.${bitcode ? 'bc' : 'o'}`)
+  const part = join(BUILD, `.${name}.${basename(source, '.bpf.c')}.${process.pid}.${bitcode ? 'bc' : 'o'}`)
   const triplet = TRIPLETS[process.arch] ?? `${process.arch}-linux-gnu`
   if (!existsSync('/usr/include/bpf/bpf_helpers.h')) {
     throw new SetupError('bpf/bpf_helpers.h is missing: apt-get install libbpf-dev, or run `npm run setup`')
