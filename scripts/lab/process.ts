@@ -43,7 +43,10 @@ export class LabProcess {
 
   start(): void {
     const { program, args, namespace, logFile, capture = false, onLine, env } = this.#options
-    const [file, argv] = namespace ? inNamespace(namespace, program, args) : [program, [...args]]
+    // The guard ends what is in a namespace when we die; elsewhere the kernel does.
+    const [file, argv] = namespace
+      ? inNamespace(namespace, program, args)
+      : ['setpriv', ['--pdeathsig', 'TERM', program, ...args]]
     const log = openSync(logFile, 'a')
     const child = spawn(file, argv, {
       stdio: ['ignore', capture || onLine ? 'pipe' : log, log],
