@@ -11,17 +11,18 @@
  *
  *   nr_parts = (nr_cpus + 1) * 2        block(parity, part) = parity * nr_parts + part
  *
- *   map           type            key                                          value
- *   flow_log      ARRAY mmapable  block * flow_slots + slot                    struct flow_record
- *                                 (the stray pair has no flows: block counts nr_cpus * 2 parts
- * here) A slot is written whole when it is taken: user space never clears it. flow_index    ARRAY
- * mmapable  block * index_buckets + bucket               struct index_bucket, 0 is empty (the same)
- *   overflow_log  ARRAY mmapable  block * FD_OVERFLOW_SLOTS + slot             struct flow_record
- *   part_states   ARRAY mmapable  block                                        struct part_state
- *   ledgers       ARRAY mmapable  block * FD_MAX_IFACES + iface                struct ledger
- *   control       ARRAY mmapable  0                                            struct control
- *   drop_exact    HASH            struct drop_exact_key                        struct drop_rule
- *   drop_v4/v6    LPM_TRIE        struct drop_v4_key, drop_v6_key              struct drop_rule
+ *   map           type            key                                  value
+ *   flow_log      ARRAY mmapable  block * flow_slots + slot            struct flow_record
+ *   flow_index    ARRAY mmapable  block * index_buckets + bucket       struct index_bucket, 0 is empty
+ *   overflow_log  ARRAY mmapable  block * FD_OVERFLOW_SLOTS + slot     struct flow_record
+ *   part_states   ARRAY mmapable  block                                struct part_state
+ *   ledgers       ARRAY mmapable  block * FD_MAX_IFACES + iface        struct ledger
+ *   control       ARRAY mmapable  0                                    struct control
+ *   drop_exact    HASH            struct drop_exact_key                struct drop_rule
+ *   drop_v4/v6    LPM_TRIE        struct drop_v4_key, drop_v6_key      struct drop_rule
+ *
+ * The stray pair has no flows: in flow_log and flow_index block counts nr_cpus * 2 parts. A slot is written whole
+ * when it is taken: user space never clears flow_log.
  *
  * A drop rule names an address of ours: ingress compares the destination, egress the source.
  */

@@ -10,14 +10,20 @@ import { drain } from './drain.js'
 import { floodLatency } from './flood-latency.js'
 import { hookLatency } from './hook-latency.js'
 import type { Bench, BenchResult } from './result.js'
+import { e2eFlows, streamLoopback, writerRatio } from './store.js'
+import { streamFar } from './stream-far.js'
 
 /** In the packets' order; one function may give several figures. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   drain: drain,
   'agent.cpu': agentCpu,
+  'stream.loopback': streamLoopback,
+  'stream.rtt20': streamFar,
   'detector.tick.1m': detectorTick,
   'detect.hook': hookLatency,
   'detect.latency.5x': floodLatency,
+  'writer.ratio': writerRatio,
+  'e2e.flows': e2eFlows,
 }
 
 const HELP = `npm run bench [-- [ID…] [--json FILE] [--seconds N]]
