@@ -39,17 +39,21 @@ export interface CounterOptions extends Partial<FlowObjectOptions> {
   ifaceFlags?: number
   /** CPUs that the programs have parts for; 0 makes every CPU a stray one. */
   cpus?: number
+  /** Slots of each flow log that are taken from the start: a small log, where maps are whole pages. */
+  occupied?: number
+  /** The test runs programs on several CPUs. */
+  manyCpus?: boolean
 }
 
 /** The loaded object with one interface, to run packets through and to read what was counted. */
 export class Counter {
   readonly object: FlowObject['object']
   readonly maps: FlowMaps
-  readonly #strayOnly: boolean
+  readonly #occupied: number
 
   constructor(options: CounterOptions = {}) {
-    stayOnOneCpu()
-    const { ifaceFlags = 0, cpus, ...objectOptions } = options
+    const { ifaceFlags = 0, cpus, manyCpus = false, occupied = 0, ...objectOptions } = options
+    if (!manyCpus) stayOnOneCpu()
     const path = process.env['FLOWDAM_BPF_OBJECT']
     const opened = openFlowObject({
       flowSlots: 1024,
@@ -58,14 +62,15 @@ export class Counter {
       ...(cpus !== undefined && { nrCpus: cpus }),
     })
     this.object = opened.object
-    this.#strayOnly = cpus === 0
-    if (this.#strayOnly) {
+    this.#occupied = occupied
+    if (cpus === 0) {
       // Maps without a single entry cannot be made.
       for (const name of ['flow_log', 'flow_index']) opened.object.map(name).setMaxEntries(64)
     }
     opened.object.load()
     this.maps = FlowMaps.of(opened.object, opened.geometry)
     new IfaceTable(this.maps.control).set(IFINDEX, IFACE, ifaceFlags)
+    for (const parity of [0, 1]) this.clear(parity)
     this.maps.startEpoch(0, coarseClock())
   }
 
@@ -110,7 +115,11 @@ export class Counter {
   }
 
   clear(parity = this.maps.parity): void {
-    for (let part = 0; part < this.maps.geometry.nrParts; part++) this.maps.clear(parity, part)
+    const { nrParts, flowParts } = this.maps.geometry
+    for (let part = 0; part < nrParts; part++) {
+      this.maps.clear(parity, part)
+      if (part < flowParts) this.maps.partState(parity, part)[0] = this.#occupied
+    }
   }
 
   close(): void {

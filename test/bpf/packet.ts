@@ -271,6 +271,12 @@ export function vxlan(vni = 5000, flags = 0x08): Layer {
   return { encode: (rest) => Buffer.concat([uint32(flags * 2 ** 24), uint32(vni * 256), rest]) }
 }
 
+/** BPF_PROG_TEST_RUN of an skb, by EtherType, wants the fixed IP header in the packet. */
+export function isRefusedAsSkb(packet: Buffer): boolean {
+  const type = packet.readUInt16BE(12)
+  return (type === 0x0800 && packet.length < 14 + 20) || (type === 0x86dd && packet.length < 14 + 40)
+}
+
 function etherTypeOf(layer: Layer | undefined): number {
   return layer?.etherType ?? 0x88b5 // IEEE's number for local experiments
 }

@@ -147,7 +147,7 @@ describe('the flow table', () => {
 
 describe('overflow', () => {
   it('keeps every victim exact when the log is full, by class: SYN, other TCP, UDP, fragments', () => {
-    withCounter({ flowSlots: 64 }, (counter) => {
+    withCounter({ flowSlots: 256, occupied: 192 }, (counter) => {
       for (let n = 0; n < 500; n++) counter.run('flowdam_xdp', spoofed(n, icmp()))
       const before = counter.counted()
       // One by one: with repeat the kernel waits for a grace period first.
@@ -189,7 +189,7 @@ describe('overflow', () => {
   })
 
   it('goes by the source on egress', () => {
-    withCounter({ flowSlots: 64 }, (counter) => {
+    withCounter({ flowSlots: 256, occupied: 192 }, (counter) => {
       for (let n = 0; n < 500; n++) {
         counter.run(
           'flowdam_tc',
@@ -207,7 +207,7 @@ describe('overflow', () => {
   })
 
   it('has a last place, "other", for what finds none: 20 000 victims at once', () => {
-    withCounter({ flowSlots: 64 }, (counter) => {
+    withCounter({ flowSlots: 256, occupied: 192 }, (counter) => {
       for (let n = 0; n < 20_000; n++) {
         counter.run('flowdam_xdp', packet(ethernet(), ipv4({ dst: `10.0.${n >> 8}.${n & 255}` }), udp()))
       }

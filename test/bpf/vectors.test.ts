@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { formatAddress } from '@flowdam/common'
 import { type FlowRecord, IFACE_EGRESS } from '@flowdam/proto'
 import { Counter, IFACE, lawBreaches, type ProgramName } from './counter.js'
+import { isRefusedAsSkb } from './packet.js'
 import { type ExpectedRecord, VECTORS, type Vector } from './vectors.js'
 
 const PROGRAMS: { name: ProgramName; passes: number; direction: number }[] = [
@@ -12,12 +13,6 @@ const PROGRAMS: { name: ProgramName; passes: number; direction: number }[] = [
   // TC_ACT_UNSPEC: the next filter decides.
   { name: 'flowdam_tc', passes: 0xffffffff, direction: IFACE_EGRESS },
 ]
-
-/** BPF_PROG_TEST_RUN of an skb, by EtherType, wants the fixed IP header in the packet. */
-function isRefused(packet: Buffer): boolean {
-  const type = packet.readUInt16BE(12)
-  return (type === 0x0800 && packet.length < 14 + 20) || (type === 0x86dd && packet.length < 14 + 40)
-}
 
 function inWords(record: FlowRecord) {
   const { src, dst } = { src: formatAddress(record.srcAddr), dst: formatAddress(record.dstAddr) }
@@ -57,7 +52,7 @@ for (const innerKey of [false, true]) {
     for (const vector of VECTORS) {
       for (const program of PROGRAMS) {
         it(`${vector.title} (${program.name})`, (t) => {
-          if (program.name === 'flowdam_tc' && isRefused(vector.packet)) {
+          if (program.name === 'flowdam_tc' && isRefusedAsSkb(vector.packet)) {
             return t.skip('the kernel makes no skb of an incomplete IP header')
           }
           check(counter, vector, program, innerKey)
