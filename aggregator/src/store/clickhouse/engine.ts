@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createReadStream } from 'node:fs'
-import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
 
@@ -35,6 +35,8 @@ export class ClickHouseEngine implements Engine {
       request_timeout: insertTimeoutMs ?? 60_000,
       application: 'flowdam',
       keep_alive: { enabled: true },
+      // Every failure is thrown, and logged once by who asked.
+      log: { level: ClickHouseLogLevel.OFF },
     })
     await this.command('SELECT 1')
   }
