@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TestDaemon } from '@flowdam/aggregator/internal/testing/daemon'
+import { cpuSeconds, databaseOf } from '@flowdam/aggregator/internal/testing/processes'
 import {
   FlowServiceClient,
   type GetStatusResponse,
@@ -9,7 +10,7 @@ import {
   StatusServiceClient,
 } from '@flowdam/proto'
 import { credentials } from '@grpc/grpc-js'
-import { childrenOf, cpuSeconds, runSender } from './processes.js'
+import { runSender } from './processes.js'
 import type { Bench } from './result.js'
 
 const SECONDS = 60
@@ -41,7 +42,7 @@ store: { engine: embedded, path: ${daemon.folder}/store }
       new Promise<GetStatusResponse>((resolve, reject) =>
         status.getStatus({}, (error, answer) => (error ? reject(error) : resolve(answer))),
       )
-    const database = childrenOf(daemon.pid)[0] ?? 0
+    const database = databaseOf(daemon.pid) ?? 0
     const before = [cpuSeconds(daemon.pid), cpuSeconds(database)] as const
     const watch = setInterval(() => {
       ask().then(
@@ -64,6 +65,8 @@ store: { engine: embedded, path: ${daemon.folder}/store }
     clearInterval(watch)
     const cpu = [cpuSeconds(daemon.pid) - before[0], cpuSeconds(database) - before[1]] as const
     const stored = await totals(grpc)
+    const restarts = daemon.log.split('\n').filter((line) => line.includes('the database process ended'))
+    if (restarts.length > 0) log(`e2e.flows: the database process ended meanwhile: ${restarts[0]}`)
     const exact =
       stored.totalFlows === sent.records &&
       stored.totalPackets === sent.packets &&

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cpuSeconds, runSender, startSink } from './processes.js'
+import { cpuSeconds } from '@flowdam/aggregator/internal/testing/processes'
+import { runSender, startSink } from './processes.js'
 import { type Bench, median } from './result.js'
 
 const RUNS = 5

@@ -3,11 +3,12 @@
 // The real daemon, ended with SIGKILL again and again while flows come in, and its database process too: what the
 // agent was told is durable is in the store afterwards, once. FLOWDAM_FAULTS sets how many faults, FLOWDAM_SEED which.
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TestAgent } from '@flowdam/aggregator/internal/testing/agent-client'
 import { TestDaemon } from '@flowdam/aggregator/internal/testing/daemon'
+import { databaseOf } from '@flowdam/aggregator/internal/testing/processes'
 import { makeRecords } from '@flowdam/aggregator/internal/testing/records'
 import { FlowServiceClient, type QueryFlowsResponse, StatusServiceClient } from '@flowdam/proto'
 import { credentials } from '@grpc/grpc-js'
@@ -15,21 +16,6 @@ import { credentials } from '@grpc/grpc-js'
 const FAULTS = Number(process.env['FLOWDAM_FAULTS'] ?? 8)
 const SEED = Number(process.env['FLOWDAM_SEED'] ?? 1)
 const BATCH = 1000
-
-/** Pids of a process's children, from proc(5). */
-function childrenOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
-        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid
-      } catch {
-        return false
-      }
-    })
-    .map(Number)
-}
 
 function totals(address: string): Promise<QueryFlowsResponse> {
   const client = new FlowServiceClient(address, credentials.createInsecure())
@@ -103,7 +89,7 @@ store:
         sent.bytes += sums.bytes
         if (random() < 0.2) await sleep(5)
       }
-      const database = childrenOf(daemon.pid)[0]
+      const database = databaseOf(daemon.pid)
       if (random() < 0.5 && database !== undefined) {
         kinds.push('database')
         process.kill(database, 'SIGKILL')
