@@ -23,7 +23,12 @@ const OBJECTS = [
     exports: 'exports.txt',
     linkers: ['bpf-linker', 'bpftool'],
   },
-  { name: 'bench', sources: ['bench/bench.bpf.c'], exports: 'bench/exports.txt', linkers: ['bpf-linker'] },
+  {
+    name: 'bench',
+    sources: ['settings.bpf.c', 'bench/bench.bpf.c'],
+    exports: 'bench/exports.txt',
+    linkers: ['bpf-linker'],
+  },
 ]
 
 // v3 of the instruction set: 32-bit registers and jumps, in every kernel since 5.1 and in both linkers.
