@@ -3,7 +3,7 @@
 //
 // Makes a bare clone ready to run: Debian packages, npm packages, bpf-linker, build. Only what is missing is done,
 // so the second run takes seconds. No dependencies: it runs before `npm ci` does.
-import { readFileSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSources } from './setup/build.mjs'
 import { installLinker } from './setup/linker.mjs'
