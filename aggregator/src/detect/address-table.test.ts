@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { AddressTable, NO_ROW } from './address-table.js'
+import { RowMemory } from './row-memory.js'
 
 const key = fc.nat(40)
 const operation = fc.oneof(
@@ -17,7 +18,7 @@ describe('address table', () => {
         fc.array(operation, { maxLength: 300 }),
         fc.uint8Array({ minLength: 32, maxLength: 32 }),
         (operations, seed) => {
-          const table = new AddressTable(16, seed)
+          const table = new AddressTable(new RowMemory(16, 1), seed)
           const model = new Map<number, number>()
           const words = (value: number) => Uint32Array.of(0, 0, 0xffff0000, value)
           for (const { op, key } of operations) {

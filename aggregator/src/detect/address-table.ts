@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto'
+import type { RowMemory } from './row-memory.js'
 
 export const NO_ROW = -1
 
 /**
- * Addresses → rows: open addressing over typed arrays, at most half full. All memory is asked for at once; the kernel
- * gives pages as rows come into use, so an idle table costs next to nothing. The hash is seeded, so that nobody
- * outside can aim for collisions by choosing destinations.
+ * Addresses → rows: open addressing over typed arrays, at most half full; the keys are in the rows. The hash is
+ * seeded, so that nobody outside can aim for collisions by choosing destinations.
  */
 export class AddressTable {
   readonly capacity: number
-  /** Four words a row, as they lie in a delta entry. */
-  readonly keys: Uint32Array
+  /** Each row begins with its address, four words as they lie in a delta entry. */
+  readonly #keys: Uint32Array
+  readonly #stride: number
   /** Rows given back so far. */
   removals = 0
   #size = 0
@@ -25,14 +26,16 @@ export class AddressTable {
   #fresh = 0
   readonly #seed: Uint32Array
 
-  constructor(capacity: number, seed: Uint8Array = randomBytes(32)) {
+  constructor(memory: RowMemory, seed: Uint8Array = randomBytes(32)) {
+    const capacity = memory.rows
     this.capacity = capacity
     const buckets = 2 ** Math.ceil(Math.log2(Math.max(2, capacity) * 2))
     this.#mask = buckets - 1
     this.#index = new Int32Array(buckets)
     this.#hashes = new Uint32Array(capacity)
     this.#free = new Int32Array(capacity)
-    this.keys = new Uint32Array(capacity * 4)
+    this.#keys = memory.words
+    this.#stride = memory.wordStride
     this.#seed = new Uint32Array(8)
     new Uint8Array(this.#seed.buffer).set(seed.subarray(0, 32))
     // Multipliers must be odd to lose no bit.
@@ -50,6 +53,15 @@ export class AddressTable {
 
   get full(): boolean {
     return this.#size >= this.capacity
+  }
+
+  /** Reads each row's key and nothing else, so that many cache misses are waited for at once. */
+  fetch(rows: Int32Array, from: number, to: number): number {
+    const keys = this.#keys
+    const stride = this.#stride
+    let seen = 0
+    for (let i = from; i < to; i++) seen ^= keys[Math.max(0, rows[i] as number) * stride + 3] as number
+    return seen
   }
 
   /**
@@ -74,8 +86,8 @@ export class AddressTable {
   /** Whether the row, if it is one, is the address in words[at .. at + 3]. */
   holds(row: number, words: Uint32Array, at: number): boolean {
     if (row === NO_ROW) return false
-    const keys = this.keys
-    const key = row * 4
+    const keys = this.#keys
+    const key = row * this.#stride
     return (
       keys[key + 3] === words[at + 3] &&
       keys[key + 2] === words[at + 2] &&
@@ -87,7 +99,7 @@ export class AddressTable {
   /** Row of the address in words[at .. at + 3], or NO_ROW. */
   find(words: Uint32Array, at: number): number {
     const index = this.#index
-    const keys = this.keys
+    const keys = this.#keys
     const w0 = words[at] as number
     const w1 = words[at + 1] as number
     const w2 = words[at + 2] as number
@@ -96,7 +108,7 @@ export class AddressTable {
     for (;;) {
       const entry = index[bucket] as number
       if (entry === 0) return NO_ROW
-      const key = (entry - 1) * 4
+      const key = (entry - 1) * this.#stride
       // The last word first: it is where addresses of one network differ.
       if (keys[key + 3] === w3 && keys[key + 2] === w2 && keys[key + 1] === w1 && keys[key] === w0) {
         return entry - 1
@@ -109,7 +121,7 @@ export class AddressTable {
   insert(words: Uint32Array, at: number): number {
     if (this.full) return NO_ROW
     const row = this.#freeCount > 0 ? (this.#free[--this.#freeCount] as number) : this.#fresh++
-    for (let i = 0; i < 4; i++) this.keys[row * 4 + i] = words[at + i] as number
+    for (let i = 0; i < 4; i++) this.#keys[row * this.#stride + i] = words[at + i] as number
     const hash = this.#hash(
       words[at] as number,
       words[at + 1] as number,
@@ -150,7 +162,7 @@ export class AddressTable {
   /** The address of a row as 16 bytes. */
   address(row: number): Uint8Array {
     const bytes = new Uint8Array(16)
-    bytes.set(new Uint8Array(this.keys.buffer, row * 16, 16))
+    bytes.set(new Uint8Array(this.#keys.buffer, row * this.#stride * 4, 16))
     return bytes
   }
 

@@ -2,13 +2,14 @@
 import { AddressTable, NO_ROW } from './address-table.js'
 import { IdleQueue } from './idle-queue.js'
 import type { Policy, PolicySet } from './policies.js'
+import { RowMemory, RowWord } from './row-memory.js'
 import { ENTRY_WORDS, type Slice } from './slice.js'
-import { RowInfo, SlidingWindow } from './window.js'
+import { BLOCK, type Released, SlidingWindow } from './window.js'
 
 export interface CountersOptions {
-  /** Most addresses with counters at the same time; 256 bytes each and window, plus 60. */
+  /** Most addresses with counters at the same time; 256 bytes each and window, plus 80. */
   maxAddresses: number
-  /** Most delta entries held by all windows together, 44 bytes each; the oldest go early beyond it. */
+  /** Most delta entries held by all windows together, 46 bytes each; the oldest go early beyond it. */
   maxEntries: number
   /** How long an idle address keeps its row, milliseconds. */
   idleMs: number
@@ -40,12 +41,13 @@ export class Counters {
   readonly losses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0 }
   /** When each row last fired, incoming and outgoing, by the detector's clock; 0 for never. */
   readonly lastFired: Float64Array
-  /** Rows that the last `add` changed. */
-  readonly touched: Int32Array
-  touchedCount = 0
+  /** Rows that the last `add` left over a budget, each once. */
+  readonly over: Int32Array
+  overCount = 0
   readonly #options: CountersOptions
-  /** What else is known of a row, together so that it costs one cache miss: see RowInfo. */
-  readonly #info: Int32Array
+  readonly #memory: RowMemory
+  /** Keeps the compiler from leaving a fetch out. */
+  fetched = 0
   #stamp = 0
   readonly #idle: IdleQueue
   #heldEntries = 0
@@ -55,13 +57,13 @@ export class Counters {
     const rows = options.maxAddresses
     this.#options = options
     this.policies = policies
-    this.table = new AddressTable(rows)
-    this.touched = new Int32Array(rows)
+    this.#memory = new RowMemory(rows, policies.windowsMs.length)
+    this.table = new AddressTable(this.#memory)
+    this.over = new Int32Array(rows)
     this.lastFired = new Float64Array(rows * 2)
-    this.#info = new Int32Array(rows * RowInfo.words)
     this.#idle = new IdleQueue(rows)
     this.windows = policies.windowsMs.map(
-      (ms) => new SlidingWindow(ms, rows, policies.groups.length, this.#info),
+      (ms, index) => new SlidingWindow(ms, index, this.#memory, policies.groups.length),
     )
   }
 
@@ -70,38 +72,39 @@ export class Counters {
   }
 
   policyOfRow(row: number): Policy {
-    return this.policies.policies[this.#info[row * RowInfo.words + RowInfo.policy] as number] as Policy
+    return this.policies.policies[
+      this.#memory.words[row * this.#memory.wordStride + RowWord.policy] as number
+    ] as Policy
   }
 
   /** Entries of this address that some window holds; 0 is idle. */
   liveEntries(row: number): number {
-    return this.#info[row * RowInfo.words + RowInfo.live] as number
+    return this.#memory.words[row * this.#memory.wordStride + RowWord.live] as number
   }
 
-  /** Counts one message. `touched` then lists its rows, each once. */
+  /**
+   * Counts one message; `over` then lists the rows that are over a budget. Block by block, everything that is to be
+   * done for an entry while its row is in the cache.
+   */
   add(slice: Slice, now: number): void {
     this.advance(now)
-    this.#resolveRows(slice)
-    for (const window of this.windows) window.add(slice, now)
-    this.touchedCount = 0
-    if (slice.holders === 0) {
-      // Too old for every window; rows made for it would never fall idle otherwise.
-      for (const row of slice.rows)
-        if (row !== NO_ROW && this.liveEntries(row) === 0) this.#idle.push(row, now)
-      return
-    }
-    this.#stamp = (this.#stamp + 1) | 0
-    const info = this.#info
+    this.overCount = 0
+    const accepting = this.windows.filter((window) => window.accept(slice, now))
+    if (accepting.length === 0) return
     this.#heldEntries += slice.count
-    for (let i = 0; i < slice.count; i++) {
-      const row = slice.rows[i] as number
-      if (row === NO_ROW) continue
-      const at = row * RowInfo.words
-      info[at + RowInfo.live] = (info[at + RowInfo.live] as number) + 1
-      if (info[at + RowInfo.stamp] === this.#stamp) continue
-      info[at + RowInfo.stamp] = this.#stamp
-      this.touched[this.touchedCount++] = row
+    this.#stamp = (this.#stamp + 1) >>> 0
+    const stretch = this.windows.map((window) => window.stretch(now))
+    const { table } = this
+    table.guess(slice.words, ENTRY_WORDS, slice.count, slice.rows)
+    const removals = table.removals
+    for (let from = 0; from < slice.count; from += BLOCK) {
+      const to = Math.min(from + BLOCK, slice.count)
+      this.fetched = table.fetch(slice.rows, from, to)
+      this.#resolveRows(slice, from, to, removals)
+      for (const window of accepting) window.apply(slice, from, to, 1)
+      this.#compare(slice.rows, from, to, stretch)
     }
+    for (const window of accepting) window.applyExternal(slice, 1)
     while (this.#heldEntries > this.#options.maxEntries && this.#cutShort()) this.losses.cutShort++
   }
 
@@ -117,30 +120,59 @@ export class Counters {
     return this.windows.at(-1)?.shift(this.#release) ?? false
   }
 
-  readonly #release = (slice: Slice): void => {
-    this.#heldEntries -= slice.count
-    for (let i = 0; i < slice.count; i++) {
+  readonly #release: Released = (slice, from, to) => {
+    this.#heldEntries -= to - from
+    const { words: info, wordStride } = this.#memory
+    for (let i = from; i < to; i++) {
       const row = slice.rows[i] as number
       if (row === NO_ROW) continue
-      const at = row * RowInfo.words + RowInfo.live
-      const live = (this.#info[at] as number) - 1
-      this.#info[at] = live
+      const at = row * wordStride + RowWord.live
+      const live = (info[at] as number) - 1
+      info[at] = live
       if (live === 0) this.#idle.push(row, this.#now)
     }
   }
 
-  #resolveRows(slice: Slice): void {
-    const { words, rows, count } = slice
+  /** Turns guesses into rows, and holds each row for its entry. */
+  #resolveRows(slice: Slice, from: number, to: number, removals: number): void {
+    const { words, rows, groups } = slice
+    const { words: info, wordStride } = this.#memory
     const table = this.table
-    table.guess(words, ENTRY_WORDS, count, rows)
-    const removals = table.removals
-    for (let i = 0; i < count; i++) {
+    for (let i = from; i < to; i++) {
       const at = i * ENTRY_WORDS
       // A guess made before a row changed hands may name a row that is no longer the address's.
-      if (table.removals === removals && table.holds(rows[i] as number, words, at)) continue
-      let row = table.find(words, at)
-      if (row === NO_ROW) row = this.#newRow(words, at)
-      rows[i] = row
+      let row = rows[i] as number
+      if (table.removals !== removals || !table.holds(row, words, at)) {
+        row = table.find(words, at)
+        if (row === NO_ROW) row = this.#newRow(words, at)
+        rows[i] = row
+      }
+      if (row === NO_ROW) continue
+      const head = row * wordStride
+      groups[i] = info[head + RowWord.group] as number
+      // At once: a row that is held cannot be taken for a new address of the same message.
+      info[head + RowWord.live] = (info[head + RowWord.live] as number) + 1
+    }
+  }
+
+  /** Notes rows over a budget. Sums only grow within a message, so each row's last entry decides. */
+  #compare(rows: Int32Array, from: number, to: number, stretch: readonly number[]): void {
+    const { words: info, wordStride, sums } = this.#memory
+    const { policies } = this.policies
+    for (let i = from; i < to; i++) {
+      const row = rows[i] as number
+      if (row === NO_ROW || (i + 1 < to && rows[i + 1] === row)) continue
+      const head = row * wordStride
+      const policy = policies[info[head + RowWord.policy] as number] as Policy
+      const { slots, budgets } = policy
+      const longer = stretch[policy.window] as number
+      const base = (this.windows[policy.window] as SlidingWindow).base(row)
+      for (let k = 0; k < slots.length; k++) {
+        if ((sums[base + (slots[k] as number)] as number) <= (budgets[k] as number) * longer) continue
+        if (info[head + RowWord.stamp] !== this.#stamp) this.over[this.overCount++] = row
+        info[head + RowWord.stamp] = this.#stamp
+        break
+      }
     }
   }
 
@@ -157,10 +189,11 @@ export class Counters {
       return NO_ROW
     }
     this.lastFired.fill(0, row * 2, row * 2 + 2)
-    const at = row * RowInfo.words
-    this.#info[at + RowInfo.policy] = policy
+    const { words: info, wordStride } = this.#memory
+    const at = row * wordStride
+    info[at + RowWord.policy] = policy
     const group = (this.policies.policies[policy] as Policy).group
-    this.#info[at + RowInfo.group] = group < 0 ? this.policies.groups.length : group
+    info[at + RowWord.group] = group < 0 ? this.policies.groups.length : group
     return row
   }
 

@@ -152,27 +152,19 @@ export class Detector implements DeltaSink {
 
   #evaluate(now: number): void {
     const counters = this.#counters
+    if (counters.overCount === 0) return
     const stretch = counters.windows.map((window) => window.stretch(now))
-    for (let i = 0; i < counters.touchedCount; i++) {
-      const row = counters.touched[i] as number
+    for (let i = 0; i < counters.overCount; i++) {
+      const row = counters.over[i] as number
       const policy = counters.policyOfRow(row)
-      const { slots, budgets } = policy
-      const sums = (counters.windows[policy.window] as SlidingWindow).sums
-      const longer = stretch[policy.window] as number
-      const base = row * ROW_SLOTS
-      for (let k = 0; k < slots.length; k++) {
-        if ((sums[base + (slots[k] as number)] as number) > (budgets[k] as number) * longer) {
-          this.#fire(row, policy, longer, now)
-          break
-        }
-      }
+      this.#fire(row, policy, stretch[policy.window] as number, now)
     }
   }
 
   /** Something about this row is over its budget: say what, once for each direction. */
   #fire(row: number, policy: Policy, stretch: number, now: number): void {
     const window = this.#counters.windows[policy.window] as SlidingWindow
-    const base = row * ROW_SLOTS
+    const base = window.base(row)
     for (const [index, direction] of DIRECTIONS.entries()) {
       let worst: Limit | undefined
       let worstRatio = 1
@@ -226,7 +218,7 @@ export class Detector implements DeltaSink {
     counters.advance(this.#clock())
     const row = counters.table.find(new Uint32Array(bytes.slice().buffer), 0)
     const window = counters.windows[policy.window] as SlidingWindow
-    const base = row * ROW_SLOTS
+    const base = row === NO_ROW ? 0 : window.base(row)
     const thresholds = policy.limits.map((limit) => ({
       limit,
       current:
@@ -252,8 +244,9 @@ export class Detector implements DeltaSink {
     for (let row = 0; row < counters.table.highWater; row++) {
       if (counters.liveEntries(row) === 0) continue
       const policy = counters.policyOfRow(row)
-      const { sums } = counters.windows[policy.window] as SlidingWindow
-      const base = row * ROW_SLOTS + slot
+      const window = counters.windows[policy.window] as SlidingWindow
+      const { sums } = window
+      const base = window.base(row) + slot
       let amount = 0
       if (direction !== 'outgoing') amount += sums[base] as number
       if (direction !== 'incoming') amount += sums[base + DIRECTION_SLOTS] as number
@@ -269,8 +262,8 @@ export class Detector implements DeltaSink {
     best.sort((a, b) => b.amount - a.amount)
     return best.slice(0, limit).map(({ row }) => {
       const policy = counters.policyOfRow(row)
-      const { sums } = counters.windows[policy.window] as SlidingWindow
-      const rates = ratesOf(sums, row * ROW_SLOTS, policy.windowMs)
+      const window = counters.windows[policy.window] as SlidingWindow
+      const rates = ratesOf(window.sums, window.base(row), policy.windowMs)
       const brief = (side: Direction) => ({ ...rates[side].all, flows: rates[side].flows })
       return {
         address: formatAddress(counters.table.address(row)),
