@@ -149,6 +149,7 @@ describe('a segment is stored exactly once', { timeout: 120_000 }, () => {
         const insert = embedded.load(file, statement)
         await Promise.race([sleep(afterMs), insert.catch(() => undefined)])
         if (pid !== undefined && pid === embedded.pid) process.kill(pid, 'SIGKILL')
+        while (embedded.pid === pid) await sleep(1)
         await insert
       })
       await push(150_000)
