@@ -12,9 +12,12 @@ import { hookLatency } from './hook-latency.js'
 import type { Bench, BenchResult } from './result.js'
 import { e2eFlows, streamLoopback, writerRatio } from './store.js'
 import { streamFar } from './stream-far.js'
+import { xdpCost1, xdpCost100k } from './xdp-cost.js'
 
 /** In the packets' order; one function may give several figures. */
 const BENCHES: Readonly<Record<string, Bench>> = {
+  'xdp.cost.1': xdpCost1,
+  'xdp.cost.100k': xdpCost100k,
   drain: drain,
   'agent.cpu': agentCpu,
   'stream.loopback': streamLoopback,
