@@ -65,7 +65,7 @@ async function main(): Promise<void> {
     return
   }
   if (version) {
-    process.stdout.write(`${VERSION}\n`)
+    process.stdout.write(`flowdam-aggregator ${VERSION}\n`)
     return
   }
   const config = readConfig(file)
