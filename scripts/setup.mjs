@@ -30,10 +30,10 @@ const STEPS = [
   ['build', buildSources],
 ]
 
-/** Runs every step; throws SetupError with a message for people. */
-export async function setup({ quiet = false } = {}) {
+/** Runs every step; throws SetupError with a message for people. With `tests`, what only tests need is installed too. */
+export async function setup({ quiet = false, tests = false } = {}) {
   const steps = new Steps(STEPS.length, quiet)
-  for (const [title, work] of STEPS) await steps.run(title, work)
+  for (const [title, work] of STEPS) await steps.run(title, (announce) => work(announce, { tests }))
   steps.finish()
 }
 

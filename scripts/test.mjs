@@ -27,7 +27,7 @@ if (asked.includes('--help')) {
   process.stderr.write(`npm test: there is no ${unknown.join(', ')}\n\n${HELP}`)
   process.exitCode = 2
 } else {
-  await setupOrExit()
+  await setupOrExit({ tests: asked.length === 0 || asked.includes('lab') })
   const report = new Report()
   for (const part of ALL.filter((name) => asked.length === 0 || asked.includes(name))) {
     if (part === 'static') checkStatically(report)

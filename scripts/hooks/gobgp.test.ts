@@ -74,7 +74,7 @@ describe('the gobgp hook', () => {
       NEXT_HOP_4: '192.0.2.99',
     })
     assert.deepEqual(called, [
-      '-u ::1 -p 50055 global rib add 203.0.113.10/32 nexthop 192.0.2.66 community 65535:666,no-export,64500:1 local-pref 200 -a ipv4',
+      '-u ::1 -p 50055 global rib add 203.0.113.10/32 nexthop 192.0.2.66 community 65535:666,65535:65281,64500:1 local-pref 200 -a ipv4',
     ])
   })
 

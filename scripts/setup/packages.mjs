@@ -19,6 +19,17 @@ const ALWAYS = [
   'ca-certificates',
 ]
 
+/** Only tests need them: `npm start` goes without. */
+const FOR_TESTS = [
+  'exabgp', // the BGP speakers that scripts/hooks/ has hooks for, beside GoBGP
+  'bird2',
+  'frr',
+  'nftables', // dropping on the box itself
+]
+
+/** What packages start when systemd runs. */
+const SERVICES = { gobgpd: 'gobgpd', exabgp: 'exabgp', bird2: 'bird', frr: 'frr', nftables: 'nftables' }
+
 /** Toolchains for BPF C, best first. bpf-linker's LLVM must not be older than clang's, so they go together. */
 export const TOOLCHAINS = [
   {
@@ -35,15 +46,14 @@ export const TOOLCHAINS = [
   },
 ]
 
-export function installPackages(announce) {
-  let wanted = [...ALWAYS, ...compilerPackages()]
-  let missing = notInstalled(wanted)
+export function installPackages(announce, { tests = false } = {}) {
+  const wanted = () => [...ALWAYS, ...(tests ? FOR_TESTS : []), ...compilerPackages()]
+  let missing = notInstalled(wanted())
   if (missing.length === 0) return 'all there'
   if (missing.some((name) => !available(name)) || !toolchain()) {
     announce('refreshing the package lists')
     run('apt-get', ['update', '-qq', '-o', 'DPkg::Lock::Timeout=300'])
-    wanted = [...ALWAYS, ...compilerPackages()]
-    missing = notInstalled(wanted)
+    missing = notInstalled(wanted())
   }
   const unknown = missing.filter((name) => !available(name))
   if (!toolchain() || unknown.length > 0) {
@@ -66,7 +76,7 @@ export function toolchain() {
 
 export function install(names, announce) {
   announce(`installing ${names.join(' ')} (a minute or two)`)
-  const services = names.filter((name) => name === 'gobgpd')
+  const services = names.flatMap((name) => SERVICES[name] ?? [])
   withoutServices(services, () =>
     run(
       'apt-get',

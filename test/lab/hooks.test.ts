@@ -76,9 +76,9 @@ describe('the gobgp hook against two real gobgpd', () => {
     {
       title: 'a community that is none',
       env: 'COMMUNITIES=bla',
-      message: /failed to parse bla as community/,
+      message: /COMMUNITIES: not a community: 'bla'/,
     },
-    { title: 'a next hop that is none', env: 'NEXT_HOP_4=bla', message: /invalid nexthop/ },
+    { title: 'a next hop that is none', env: 'NEXT_HOP_4=bla', message: /NEXT_HOP_4: not an address: 'bla'/ },
   ]
   for (const { title, env, message } of failures) {
     it(`fails visibly with ${title}`, async () => {
