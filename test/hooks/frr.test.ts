@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { command } from '@flowdam/scripts/lab/commands'
+import { EDGE_BGP, ROUTER_BGP } from '@flowdam/scripts/lab/network'
+import {
+  DaemonGroup,
+  EDGE_AS,
+  give,
+  inFolder,
+  ROUTER_AS,
+  type SpeakerPlace,
+  type SpeakerUnderTest,
+  succeeds,
+} from './speaker.js'
+import { describeHook } from './suite.js'
+
+// The maps with -4 and -6 are as the hook makes them and `write memory` keeps them.
+const BGP = `route-map FLOWDAM permit 10
+ match tag 666
+route-map FLOWDAM-4 permit 10
+ match tag 666
+ set community blackhole
+ set ip next-hop 192.0.2.1
+route-map FLOWDAM-6 permit 10
+ match tag 666
+ set community blackhole
+ set ipv6 next-hop global 100::1
+router bgp ${EDGE_AS}
+ bgp router-id ${EDGE_BGP}
+ neighbor ${ROUTER_BGP} remote-as ${ROUTER_AS}
+ neighbor ${ROUTER_BGP} timers connect 1
+ address-family ipv4 unicast
+  redistribute static route-map FLOWDAM
+  neighbor ${ROUTER_BGP} route-map FLOWDAM-4 out
+ exit-address-family
+ address-family ipv6 unicast
+  redistribute static route-map FLOWDAM
+  neighbor ${ROUTER_BGP} activate
+  neighbor ${ROUTER_BGP} route-map FLOWDAM-6 out
+ exit-address-family
+`
+
+/** zebra, staticd and bgpd, as their own user: they refuse to be another. */
+function frr(place: SpeakerPlace): SpeakerUnderTest {
+  const folder = inFolder(place, 'frr')
+  const daemons = new DaemonGroup(
+    ['zebra', 'staticd', 'bgpd'].map((daemon) => ({
+      name: daemon,
+      program: `/usr/lib/frr/${daemon}`,
+      args: [
+        ...['-f', `${folder}/${daemon}.conf`, '-i', `${folder}/${daemon}.pid`, '-P', '0', '--log', 'stdout'],
+        ...['--vty_socket', folder, '-z', `${folder}/zserv.api`],
+        ...(daemon === 'bgpd' ? ['-l', EDGE_BGP] : []),
+      ],
+      namespace: place.namespace,
+      logFile: inFolder(place, `${daemon}.log`),
+    })),
+  )
+  return {
+    settings: { VTYSH_OPTIONS: `--vty_socket ${folder}` },
+    start: async () => {
+      const owner = {
+        uid: Number(await command('id', ['-u', 'frr'])),
+        gid: Number(await command('id', ['-g', 'frr'])),
+      }
+      give(folder, owner)
+      for (const daemon of ['zebra', 'staticd', 'bgpd']) {
+        give(`${folder}/${daemon}.conf`, owner, `frr defaults traditional\n${daemon === 'bgpd' ? BGP : ''}`)
+      }
+      await daemons.start(({ name }) =>
+        succeeds('vtysh', ['--vty_socket', folder, '-d', name, '-c', 'show version']),
+      )
+    },
+    kill: () => daemons.kill(),
+    stop: () => daemons.stop(),
+  }
+}
+
+describeHook({ hook: 'frr', speaker: frr, remembers: false, absent: /failed to connect to any daemons/ })
