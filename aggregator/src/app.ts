@@ -222,7 +222,9 @@ export class Aggregator {
   health(): Health {
     const store = this.store.status()
     const journal = this.#journal.lastError
-    const state = store.state === 'ok' && journal === '' ? 'ok' : 'degraded'
+    const brake = this.bans.brake
+    const well = store.state === 'ok' && journal === '' && brake.state === 'running'
+    const state = well ? 'ok' : 'degraded'
     return {
       // The store may fail and detection goes on: nobody should cut the aggregator off for it.
       state,
@@ -231,6 +233,9 @@ export class Aggregator {
       ...(journal ? { journalError: journal } : {}),
       agents: this.ingest.connected,
       bans: this.bans.activeCount,
+      ...(brake.state === 'running'
+        ? {}
+        : { bansStopped: `${brake.state} by ${brake.who}: ${brake.reason}` }),
     }
   }
 
@@ -294,6 +299,7 @@ function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRules {
     exempt,
     wide: ban.wide,
     maxActive: ban.max_active,
+    maxPerMinute: ban.max_per_minute,
     enabled: ban.enabled,
     durationMs: ban.duration,
     dryRun: ban.dry_run,

@@ -110,6 +110,9 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
       [{ dry_run: 'false' }, bans.activeCount - dry],
     ]
   })
+  labelled('gauge', 'bans_stopped', '1 while the detector bans nothing', ['state'], () =>
+    (['paused', 'tripped'] as const).map((state) => [{ state }, bans.brake.state === state ? 1 : 0]),
+  )
   labelled('counter', 'bans_total', 'Bans made', [], () => [[{}, bans.made]])
   labelled('counter', 'bans_refused_total', 'Bans that a guard rail forbade', ['reason'], () =>
     Object.entries(bans.refusals).map(([reason, count]) => [{ reason }, count]),

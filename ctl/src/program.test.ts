@@ -121,6 +121,14 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.equal(stdout, 'unbanned 203.0.113.5/32, banned for 12m 34s\n')
   })
 
+  it('bans pause and resume, and status says aloud that nothing is banned', async () => {
+    await succeed('bans', 'pause', '--reason', 'maintenance', '--who', 'me', '--release')
+    assert.deepEqual(aggregator.lastAsked('PauseBans'), { who: 'me', reason: 'maintenance', release: true })
+    assert.match(await succeed('status'), /PAUSED by me since .*: maintenance\n.*flowdam bans resume/)
+    await succeed('bans', 'resume', '--who', 'me')
+    assert.doesNotMatch(await succeed('status'), /bans nothing/)
+  })
+
   it('flows sends every filter, protocols by name', async () => {
     const filters = ['--src', '198.51.100.0/24', '--dst', '203.0.113.5', '--proto', 'udp', '--port', '53']
     await succeed('flows', '--since', '1h', ...filters, '--aggregate', '--order', 'bytes', '--limit', '7')

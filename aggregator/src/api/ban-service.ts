@@ -41,6 +41,8 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
       return { ban: apiBan(ban) }
     }),
     removeBan: unary(log, ({ target, who, reason }) => ({ ban: apiBan(bans.remove(target, who, reason)) })),
+    pauseBans: unary(log, ({ who, reason, release }) => ({ control: bans.pause(who, reason, release) })),
+    resumeBans: unary(log, ({ who, reason }) => ({ control: bans.resume(who, reason) })),
     watchBans: (call) => {
       let pending = 0
       const send = (event: BanEvent) => {

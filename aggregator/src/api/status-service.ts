@@ -35,6 +35,7 @@ export function statusService(sources: StatusSources, log: Logger): StatusServic
         trackedAddresses: sources.detector.trackedAddresses,
         flows: { ...sources.flows },
         ledger: sources.ledger(),
+        banControl: sources.bans.brake,
       }
     }),
     listAgents: unary(log, () => ({ agents: sources.agents().map(apiAgent) })),

@@ -20,6 +20,7 @@ import { NO_RATES } from '../detect/sample.js'
 import { quietLog } from '../testing/quiet-log.js'
 import type { Ban, HookAction } from './ban.js'
 import { type BanRules, Bans } from './bans.js'
+import type { BrakeState } from './brake.js'
 import { Journal, parseJournal } from './journal.js'
 
 // In memory where there is such a place: the model test syncs some ten thousand times.
@@ -33,6 +34,7 @@ const RULES: BanRules = {
   exempt: prefixes('203.0.113.1', '2001:db8:1::/48'),
   wide: prefixes('198.51.0.0/20'),
   maxActive: 5,
+  maxPerMinute: 1000,
   enabled: true,
   durationMs: 10_000,
   dryRun: false,
@@ -184,6 +186,65 @@ describe('bans', () => {
     s.bans.stop()
   })
 
+  it('are not made while a person has paused them, across a restart; those in force go on', () => {
+    const s = new Scene(RULES)
+    s.bans.detected(detection('203.0.113.9'))
+    s.bans.pause('me', 'maintenance')
+    s.restart()
+    assert.equal(s.bans.brake.state, 'paused')
+    assert.equal(s.bans.brake.reason, 'maintenance')
+    const refused = s.bans.detected(detection('203.0.113.10'))
+    assert.ok(refused.outcome === 'refused' && refused.reason === 'paused')
+    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'extended')
+    s.add('203.0.113.11')
+    assert.deepEqual(s.prefixes(), ['203.0.113.9/32', '203.0.113.11/32'])
+    s.bans.resume('me', 'done')
+    s.restart()
+    assert.equal(s.bans.detected(detection('203.0.113.10')).outcome, 'banned')
+    s.bans.stop()
+  })
+
+  it('paused with release all end', () => {
+    const s = new Scene(RULES)
+    s.bans.detected(detection('203.0.113.9'))
+    s.add('203.0.113.11')
+    s.bans.pause('me', '', true)
+    assert.deepEqual([...s.router], [])
+    s.bans.stop()
+  })
+
+  it('stop for good when max_active is reached, until a person looks', () => {
+    const s = new Scene({ ...RULES, maxActive: 2 })
+    s.bans.detected(detection('203.0.113.9'))
+    s.bans.detected(detection('203.0.113.10'))
+    const over = s.bans.detected(detection('203.0.113.11'))
+    assert.ok(over.outcome === 'refused' && over.reason === 'max_active')
+    assert.equal(s.bans.brake.state, 'tripped')
+    s.now += 20_000
+    s.restart()
+    assert.deepEqual(s.prefixes(), [])
+    const after = s.bans.detected(detection('203.0.113.11'))
+    assert.ok(after.outcome === 'refused' && after.reason === 'tripped', 'room again, and still tripped')
+    s.bans.resume('me', 'looked')
+    assert.equal(s.bans.detected(detection('203.0.113.11')).outcome, 'banned')
+    s.bans.stop()
+  })
+
+  it('are made by the detector no faster than max_per_minute, across a restart', () => {
+    const s = new Scene({ ...RULES, maxPerMinute: 2, durationMs: 1000 })
+    s.bans.detected(detection('203.0.113.9'))
+    s.now += 30_000
+    s.bans.tick()
+    s.bans.detected(detection('203.0.113.10'))
+    s.restart()
+    const over = s.bans.detected(detection('203.0.113.11'))
+    assert.ok(over.outcome === 'refused' && over.reason === 'rate_limit')
+    assert.equal(s.bans.brake.state, 'running')
+    s.now += 30_000
+    assert.equal(s.bans.detected(detection('203.0.113.11')).outcome, 'banned')
+    s.bans.stop()
+  })
+
   it('are unbanned again at start when the process died between journal and hook', () => {
     const s = new Scene(RULES)
     s.bans.detected(detection('203.0.113.9'))
@@ -226,6 +287,7 @@ describe('bans', () => {
       exempt: fc.constantFrom(RULES.exempt, [], prefixes('203.0.113.2')),
       wide: fc.constantFrom(RULES.wide, []),
       maxActive: fc.constantFrom(0, 2, 5, 100),
+      maxPerMinute: fc.constantFrom(2, 1000, 1000),
       enabled: fc.constantFrom(true, true, true, false),
       durationMs: fc.constantFrom(1000, 10_000, 60_000),
       dryRun: fc.constantFrom(false, false, true),
@@ -247,6 +309,11 @@ describe('bans', () => {
       },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), target }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('rules' as const), rules }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ do: fc.constant('pause' as const), release: fc.constantFrom(true, false) }),
+      },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('resume' as const) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), rules }) },
       {
         weight: 2,
@@ -263,6 +330,8 @@ describe('bans', () => {
       fc.property(fc.array(step, { minLength: 50, maxLength: 250 }), (script) => {
         const s = new Scene(RULES)
         let model = new Map<string, { until: number; dryRun: boolean }>()
+        let brake: BrakeState = 'running'
+        let made: number[] = []
         const mayBan = (text: string): boolean => {
           const prefix = parsePrefix(text)
           const v4 = !text.includes(':')
@@ -273,12 +342,17 @@ describe('bans', () => {
           )
         }
         const modelDetect = (address: string) => {
-          const { durationMs, enabled, maxActive, dryRun } = s.rules
+          const { durationMs, enabled, maxActive, maxPerMinute, dryRun } = s.rules
+          made = made.filter((at) => at > s.now - 60_000)
           const own = parsePrefix(address)
           const covering = [...model].find(([text]) => contains(parsePrefix(text), own))
           if (covering) covering[1].until = Math.max(covering[1].until, s.now + durationMs)
-          else if (enabled && mayBan(address) && model.size < maxActive) {
-            model.set(own.text, { until: s.now + durationMs, dryRun })
+          else if (enabled && mayBan(address) && brake === 'running') {
+            if (model.size >= maxActive) brake = 'tripped'
+            else if (made.length < maxPerMinute) {
+              model.set(own.text, { until: s.now + durationMs, dryRun })
+              made.push(s.now)
+            }
           }
         }
         const expire = () => {
@@ -306,6 +380,13 @@ describe('bans', () => {
           } else if (event.do === 'remove') {
             if (model.delete(parsePrefix(event.target).text)) s.bans.remove(event.target, 'me', '')
             else assert.throws(() => s.bans.remove(event.target, 'me', ''), { code: 'FD_BAN_UNKNOWN' })
+          } else if (event.do === 'pause') {
+            s.bans.pause('me', 'test', event.release)
+            brake = 'paused'
+            if (event.release) model.clear()
+          } else if (event.do === 'resume') {
+            s.bans.resume('me', 'test')
+            brake = 'running'
           } else if (event.do === 'rules') {
             s.rules = event.rules
             s.bans.reconfigure(event.rules)
@@ -341,6 +422,7 @@ describe('bans', () => {
             new Map(active.map((ban) => [ban.prefix, { until: ban.untilUnixMs, dryRun: ban.dryRun }])),
             model,
           )
+          assert.equal(s.bans.brake.state, brake)
           for (const ban of active) assert.ok(mayBan(ban.prefix), `${ban.prefix} breaks a guard rail`)
           const live = active.filter((ban) => !ban.dryRun).map((ban) => ban.prefix)
           for (const announced of s.router)

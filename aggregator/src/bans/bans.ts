@@ -13,6 +13,7 @@ import type { Detection } from '../detect/detector.js'
 import { type HostRates, NO_RATES } from '../detect/sample.js'
 import type { Direction } from '../detect/slots.js'
 import { type Ban, type HookAction, type HookRun, newBanId } from './ban.js'
+import { Brake, type BrakeStatus, RELEASED } from './brake.js'
 import { Guard, GuardError, type GuardReason, type GuardRules } from './guard.js'
 import type { Journal, JournalEntry } from './journal.js'
 
@@ -82,6 +83,7 @@ export class Bans {
   readonly #clock: () => number
   #rules: BanRules
   #guard: Guard
+  readonly #brake = new Brake()
   /** In force, by prefix text. */
   readonly #active = new Map<string, { ban: Ban; prefix: Prefix; journaledUntil: number }>()
   /** Ended, oldest first. */
@@ -94,6 +96,9 @@ export class Bans {
     exempt: 0,
     too_wide: 0,
     max_active: 0,
+    rate_limit: 0,
+    paused: 0,
+    tripped: 0,
   }
   made = 0
   extended = 0
@@ -111,7 +116,8 @@ export class Bans {
 
   /** Takes up what the journal says, and has it carried out again: a speaker may have forgotten, or never been told. */
   start(): void {
-    const bans = replay(this.#journal.open())
+    const entries = this.#journal.open()
+    const bans = replay(entries)
     this.#running = true
     const now = this.#clock()
     for (const ban of bans) {
@@ -121,6 +127,11 @@ export class Bans {
         this.#active.set(ban.prefix, { ban, prefix, journaledUntil: ban.untilUnixMs })
       } else this.#ended.push(ban)
     }
+    this.#brake.restore(
+      replayBrake(entries),
+      bans.filter(({ who }) => who === 'detector').map((ban) => ban.bannedUnixMs),
+    )
+    if (this.#brake.engaged) this.#log.error({ ...this.#brake.status }, 'the detector bans nothing')
     this.#ended = this.#ended.slice(-HISTORY)
     this.#journal.compact(this.#all())
     for (const ban of this.#ended) {
@@ -173,14 +184,15 @@ export class Bans {
     }
     const heldUntil = this.#heldOff.get(prefix.text) ?? 0
     if (heldUntil > now) return { outcome: 'held_off', untilUnixMs: heldUntil }
-    try {
-      this.#guard.check(prefix, this.#active.size)
-    } catch (error) {
-      if (!(error instanceof GuardError)) throw error
-      this.refusals[error.reason]++
-      this.#logRepeated(prefix.text, `attack detected, not banned: ${describeError(error)}`, detection)
-      return { outcome: 'refused', reason: error.reason, message: error.message }
+    const objection = this.#detectorObjection(prefix, now)
+    if (objection) {
+      const { reason, message } = objection
+      this.refusals[reason]++
+      this.#logRepeated(prefix.text, `attack detected, not banned: ${describeError(objection)}`, detection)
+      if (reason === 'max_active') this.#trip(now)
+      return { outcome: 'refused', reason, message }
     }
+    this.#brake.made(now)
     const { metric, threshold, value, direction, hostgroup, rates, averages } = detection
     const ban = this.#make(prefix, now, this.#rules.durationMs, detection.receivedAt, {
       direction,
@@ -196,6 +208,28 @@ export class Bans {
     return { outcome: 'banned', ban }
   }
 
+  /** Whether the detector bans, and if not, who stopped it and why. */
+  get brake(): BrakeStatus {
+    return this.#brake.status
+  }
+
+  /** The detector bans nothing more until `resume`, across restarts. With `release` the bans in force end, too. */
+  pause(who: string, reason: string, release = false): BrakeStatus {
+    this.#setBrake({ state: 'paused', sinceUnixMs: this.#clock(), who: who || 'unknown', reason })
+    if (release) {
+      for (const { ban } of [...this.#active.values()]) {
+        this.#end(ban, who || 'unknown', reason || 'bans were paused', 0)
+      }
+    }
+    return this.#brake.status
+  }
+
+  /** The detector bans again, whether a person or the circuit breaker stopped it. */
+  resume(who: string, reason: string): BrakeStatus {
+    this.#setBrake({ state: 'running', sinceUnixMs: this.#clock(), who: who || 'unknown', reason })
+    return this.#brake.status
+  }
+
   /** A ban by hand. Throws GuardError, FD_BAN_EXISTS, FD_PREFIX_INVALID. */
   add(request: AddBan): Ban {
     const prefix = parsePrefix(request.prefix)
@@ -206,11 +240,10 @@ export class Bans {
         `${prefix.text} is banned already (${known.ban.id}, ${known.ban.who})`,
       )
     }
-    try {
-      this.#guard.check(prefix, this.#active.size)
-    } catch (error) {
-      if (error instanceof GuardError) this.refusals[error.reason]++
-      throw error
+    const objection = this.#guard.objection(prefix, this.#active.size)
+    if (objection) {
+      this.refusals[objection.reason]++
+      throw objection
     }
     const now = this.#clock()
     this.#heldOff.delete(prefix.text)
@@ -301,21 +334,50 @@ export class Bans {
     return until > this.#clock() ? until : 0
   }
 
-  /** Why this prefix could not be banned now; undefined when it could. */
+  /** Why the detector could not ban this prefix now; undefined when it could. */
   objection(prefix: Prefix): GuardError | undefined {
-    try {
-      this.#guard.check(prefix, this.#active.size)
-      return undefined
-    } catch (error) {
-      if (error instanceof GuardError) return error
-      throw error
-    }
+    return this.#detectorObjection(prefix, this.#clock())
   }
 
   /** Calls back for each change until the returned function is called. */
   watch(listener: (event: BanEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  #setBrake(status: BrakeStatus): void {
+    this.#brake.set(status)
+    this.#write({ type: 'brake', ...status })
+    const stopped = status.state !== 'running'
+    this.#log[stopped ? 'error' : 'warn'](
+      { ...status },
+      stopped ? 'the detector bans nothing' : 'the detector bans again',
+    )
+  }
+
+  /** More bans than anybody planned for: rather a mistake of ours than so many attacks. */
+  #trip(now: number): void {
+    this.#setBrake({
+      state: 'tripped',
+      sinceUnixMs: now,
+      who: 'detector',
+      reason: `ban.max_active (${this.#rules.maxActive}) is reached; look at the bans, then 'flowdam bans resume'`,
+    })
+  }
+
+  #detectorObjection(prefix: Prefix, now: number): GuardError | undefined {
+    const { state, who, reason } = this.#brake.status
+    const fixed = this.#guard.prefixObjection(prefix)
+    if (fixed) return fixed
+    if (state !== 'running') return new GuardError(state, `bans are ${state} (${who}: ${reason})`)
+    const full = this.#guard.objection(prefix, this.#active.size)
+    if (full) return full
+    const most = this.#rules.maxPerMinute
+    if (!this.#brake.tooFast(now, most)) return undefined
+    return new GuardError(
+      'rate_limit',
+      `ban.max_per_minute is ${most}, and so many were made in the last minute`,
+    )
   }
 
   #make(
@@ -427,9 +489,11 @@ export class Bans {
     }
   }
 
-  *#all(): IterableIterator<Ban> {
-    yield* this.#ended
-    for (const { ban } of this.#active.values()) yield ban
+  /** The journal's lines that say everything as it is now. */
+  *#all(): IterableIterator<JournalEntry> {
+    if (this.#brake.status.sinceUnixMs > 0) yield { type: 'brake', ...this.#brake.status }
+    for (const ban of this.#ended) yield { type: 'put', ban }
+    for (const { ban } of this.#active.values()) yield { type: 'put', ban }
   }
 
   #write(entry: JournalEntry): void {
@@ -473,6 +537,7 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
       bans.set(entry.ban.id, { ...entry.ban, rates: entry.ban.rates ?? NO_RATES })
       continue
     }
+    if (entry.type === 'brake') continue
     const ban = bans.get(entry.id)
     if (!ban) continue
     if (entry.type === 'extend') ban.untilUnixMs = entry.untilUnixMs
@@ -486,4 +551,12 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
   // A run that the process did not see the end of.
   for (const ban of bans.values()) ban.hooks = ban.hooks.filter((run) => run.result !== 'running')
   return [...bans.values()]
+}
+
+/** The last word of a journal on whether the detector bans. */
+export function replayBrake(entries: readonly JournalEntry[]): BrakeStatus {
+  const last = entries.findLast((entry) => entry.type === 'brake')
+  if (!last) return RELEASED
+  const { state, sinceUnixMs, who, reason } = last
+  return { state, sinceUnixMs, who, reason }
 }

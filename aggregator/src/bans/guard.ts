@@ -8,17 +8,29 @@ export interface GuardRules {
   exempt: readonly Prefix[]
   /** Prefixes wider than /24 or /48 that may be banned when they are asked for by name. */
   wide: readonly Prefix[]
-  /** Most bans in force at the same time. */
+  /** Most bans in force at the same time. The detector's attempt to make one more trips the circuit breaker. */
   maxActive: number
+  /** Most bans that the detector makes within a minute. */
+  maxPerMinute: number
 }
 
-export type GuardReason = 'outside_networks' | 'exempt' | 'too_wide' | 'max_active'
+export type GuardReason =
+  | 'outside_networks'
+  | 'exempt'
+  | 'too_wide'
+  | 'max_active'
+  | 'rate_limit'
+  | 'paused'
+  | 'tripped'
 
 const CODES: Record<GuardReason, `FD_${string}`> = {
   outside_networks: 'FD_BAN_OUTSIDE_NETWORKS',
   exempt: 'FD_BAN_EXEMPT',
   too_wide: 'FD_BAN_TOO_WIDE',
   max_active: 'FD_BAN_MAX_ACTIVE',
+  rate_limit: 'FD_BAN_RATE_LIMIT',
+  paused: 'FD_BAN_PAUSED',
+  tripped: 'FD_BAN_TRIPPED',
 }
 
 /** On 128 bits: an IPv4 /24 and an IPv6 /48, the shortest that the internet's routing accepts, too (RFC 7454 §6.1.3). */
@@ -66,15 +78,13 @@ export class Guard {
     return undefined
   }
 
-  /** Throws GuardError when a new ban of this prefix must not be made while `active` are in force. */
-  check(prefix: Prefix, active: number): void {
+  /** Why a new ban of this prefix must not be made while `active` are in force; undefined when it may be. */
+  objection(prefix: Prefix, active: number): GuardError | undefined {
     const objection = this.prefixObjection(prefix)
-    if (objection) throw objection
-    if (active >= this.#rules.maxActive) {
-      throw new GuardError(
-        'max_active',
-        `${active} bans are in force and ban.max_active is ${this.#rules.maxActive}; remove one or raise it`,
-      )
-    }
+    if (objection || active < this.#rules.maxActive) return objection
+    return new GuardError(
+      'max_active',
+      `${active} bans are in force and ban.max_active is ${this.#rules.maxActive}; remove one or raise it`,
+    )
   }
 }

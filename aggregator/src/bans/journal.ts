@@ -15,8 +15,9 @@ import {
 import { dirname } from 'node:path'
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
 import type { Ban, HookRun } from './ban.js'
+import type { BrakeStatus } from './brake.js'
 
-/** `put` is the whole ban, as it was made or as compaction found it; the others change one. */
+/** `put` is the whole ban, as it was made or as compaction found it; `brake` is about all; the others change one. */
 export type JournalEntry =
   | { type: 'put'; ban: Ban }
   | { type: 'extend'; id: string; untilUnixMs: number }
@@ -30,6 +31,7 @@ export type JournalEntry =
     }
   | { type: 'hook'; id: string; run: HookRun }
   | { type: 'settled'; id: string }
+  | ({ type: 'brake' } & BrakeStatus)
 
 /** Rewritten when it has this many lines more than it had after the last time. */
 const COMPACT_LINES = 2000
@@ -114,14 +116,12 @@ export class Journal {
     }
   }
 
-  /** Replaces the file by these bans alone. */
-  compact(bans: Iterable<Ban>): void {
+  /** Replaces the file by these lines alone. */
+  compact(entries: Iterable<JournalEntry>): void {
     if (this.#fd === undefined) return
     const temporary = `${this.#path}.new`
     let text = ''
-    for (const ban of bans) {
-      text += `${JSON.stringify({ type: 'put', ban } satisfies JournalEntry)}\n`
-    }
+    for (const entry of entries) text += `${JSON.stringify(entry)}\n`
     try {
       const fd = openSync(temporary, 'w', 0o640)
       writeFileSync(fd, text)

@@ -29,6 +29,7 @@ describe('aggregator.yaml', () => {
       enabled: true,
       duration: 1_800_000,
       max_active: 200,
+      max_per_minute: 60,
       dry_run: false,
       hold_off: 300_000,
       wide: [],

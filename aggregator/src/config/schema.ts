@@ -77,6 +77,7 @@ const zBan = z.strictObject({
   enabled: z.boolean().default(true),
   duration: zDuration.refine((ms) => ms >= 1000, 'a ban lasts at least 1s').default(1_800_000),
   max_active: z.number().int().min(0).default(200),
+  max_per_minute: z.number().int().min(1).default(60),
   dry_run: z.boolean().default(false),
   hold_off: zDuration.default(300_000),
   wide: z.array(zPrefix).default([]),

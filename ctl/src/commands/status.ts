@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import { examples } from '../help.js'
 import { type Field, phrase, renderFields } from '../output/fields.js'
 import type { Style } from '../output/terminal.js'
-import { formatCount, formatRates } from '../output/units.js'
+import { formatCount, formatRates, formatTime } from '../output/units.js'
 import { inSession, type World } from '../session.js'
 
 export function statusCommand(world: World): Command {
@@ -31,6 +31,7 @@ function describe(status: GetStatusResponse, server: string, nowMs: number): Fie
     { name: 'Outgoing', value: formatRates(status.outgoing) },
     { name: 'Addresses', value: `${formatCount(status.trackedAddresses)} with traffic` },
     bans(status),
+    ...stopped(status),
     ...(status.store ? [store(status.store)] : []),
     { name: 'Flows', value: stages(status.flows) },
     ...(status.ledger ? [ledger(status.ledger)] : []),
@@ -50,6 +51,15 @@ function bans({ bansActive, dryRun }: GetStatusResponse): Field {
     value: `${bansActive} active${note}`,
     ...(bansActive > 0 && { style: 'red' as const }),
   }
+}
+
+/** Said aloud while the detector bans nothing. */
+function stopped({ banControl }: GetStatusResponse): Field[] {
+  if (!banControl || banControl.state === 'running' || banControl.state === '') return []
+  const { state, who, reason, sinceUnixMs } = banControl
+  const why = reason === '' ? '' : `: ${reason}`
+  const value = `${state.toUpperCase()} by ${who} since ${formatTime(sinceUnixMs)}${why}\nThe detector bans nothing until 'flowdam bans resume'.`
+  return [{ name: 'Detector', value, style: 'red' }]
 }
 
 const STORE_STYLE: Record<string, Style> = { ok: 'green', degraded: 'yellow', failed: 'red' }

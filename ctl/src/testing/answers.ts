@@ -32,6 +32,7 @@ export const status: GetStatusResponse = {
     lagMs: 850,
     lastError: '',
   },
+  banControl: { state: 'running', sinceUnixMs: 0, who: '', reason: '' },
   drops: [],
   trackedAddresses: 254,
   flows: { received: 12_345_700, duplicate: 0, spooled: 12_345_700, stored: 12_345_678 },

@@ -10,8 +10,10 @@ import {
   type HostServiceServer,
   HostServiceService,
   type ListBansRequest,
+  type PauseBansRequest,
   type QueryFlowsRequest,
   type RemoveBanRequest,
+  type ResumeBansRequest,
   type StatusServiceServer,
   StatusServiceService,
   type TopHostsRequest,
@@ -43,6 +45,7 @@ export class FakeAggregator {
   bans: Ban[] = [answers.detectedBan, answers.manualBan]
   agents = answers.agents
   drops = answers.status.drops
+  banControl = answers.status.banControl
   watchers: ServerWritableStream<object, WatchBansResponse>[] = []
   readonly #server = new Server()
   #port = 0
@@ -65,7 +68,11 @@ export class FakeAggregator {
         }
       }
     const statusService: StatusServiceServer = {
-      getStatus: serve('GetStatus', () => ({ ...answers.status, drops: this.drops })),
+      getStatus: serve('GetStatus', () => ({
+        ...answers.status,
+        drops: this.drops,
+        banControl: this.banControl,
+      })),
       listAgents: serve('ListAgents', () => ({ agents: this.agents })),
     }
     const hostService: HostServiceServer = {
@@ -83,6 +90,14 @@ export class FakeAggregator {
       }),
       addBan: serve('AddBan', (request: AddBanRequest) => ({ ban: answers.addedBan(request) })),
       removeBan: serve('RemoveBan', ({ target }: RemoveBanRequest) => ({ ban: answers.endedBan(target) })),
+      pauseBans: serve('PauseBans', ({ who, reason }: PauseBansRequest) => {
+        this.banControl = { state: 'paused', sinceUnixMs: answers.NOW, who, reason }
+        return { control: this.banControl }
+      }),
+      resumeBans: serve('ResumeBans', ({ who, reason }: ResumeBansRequest) => {
+        this.banControl = { state: 'running', sinceUnixMs: answers.NOW, who, reason }
+        return { control: this.banControl }
+      }),
       watchBans: (call: ServerWritableStream<object, WatchBansResponse>) => {
         this.watchers.push(call)
         for (const ban of this.bans) call.write({ event: 'state', atUnixMs: answers.NOW, ban })
