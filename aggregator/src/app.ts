@@ -38,6 +38,7 @@ import { aggregatorMetrics } from './metrics.js'
 import { SourceRegistry } from './sources/registry.js'
 import { Spool } from './spool/spool.js'
 import { spoolOptions } from './store/config.js'
+import { addStoreMetrics } from './store/metrics.js'
 import { prepareStoreFolder, Store } from './store/store.js'
 
 /** How long a stop waits for hooks that run. */
@@ -157,7 +158,11 @@ export class Aggregator {
     )
     this.#http = new HttpEndpoint({
       listen: config.listen.http,
-      registry: aggregatorMetrics({ detector, bans, hooks, drops: counted, flows, agents, storeStatus }),
+      registry: addStoreMetrics(
+        aggregatorMetrics({ detector, bans, hooks, drops: counted, flows, agents, storeStatus }),
+        this.spool,
+        this.store,
+      ),
       health: () => this.health(),
     })
   }

@@ -59,6 +59,12 @@ export interface BatchSink {
   append(agent: BatchOrigin, batch: FlowBatch): Promise<AppendResult>
   /** The newest seq of this boot that is durable, 0 for none. */
   lastSeq(agentId: string, bootId: number): number
+  /** Bytes of records that may wait for the disk, all agents together. */
+  readonly queueBytes: number
+  /** Whether so many more bytes of records may wait. A slow disk is no reason to lose what agents still hold. */
+  hasRoom(bytes: number): boolean
+  /** Resolves when half of the queue is free, or the sink stops. */
+  room(): Promise<void>
 }
 
 export type AppendResult = 'stored' | 'duplicate' | 'dropped'

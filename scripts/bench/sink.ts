@@ -17,7 +17,13 @@ const sources = new SourceRegistry(folder)
 sources.start()
 const ingest = new IngestServer({
   deltas: { onHostDeltas: () => undefined, onAgentState: () => undefined },
-  batches: { append: async () => 'stored', lastSeq: () => 0 },
+  batches: {
+    append: async () => 'stored',
+    lastSeq: () => 0,
+    queueBytes: 256e6,
+    hasRoom: () => true,
+    room: async () => undefined,
+  },
   sources,
   drops: new DropCounter(),
   log,

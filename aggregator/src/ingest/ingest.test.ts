@@ -24,6 +24,15 @@ import { WINDOW_BYTES } from './windows.js'
 class Recorder implements BatchSink {
   readonly batches: FlowBatch[] = []
   readonly last = new Map<number, number>()
+  readonly queueBytes = 64e6
+  /** Set while there is no room. */
+  full: Promise<void> | undefined
+  hasRoom(): boolean {
+    return this.full === undefined
+  }
+  async room(): Promise<void> {
+    await this.full
+  }
   async append(_agent: unknown, batch: FlowBatch): Promise<AppendResult> {
     const known = this.last.get(batch.bootId) ?? 0
     if (batch.seq <= known) return 'duplicate'

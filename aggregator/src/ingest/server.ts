@@ -14,6 +14,7 @@ import type { AgentInfo, BatchSink, DeltaSink } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import { Agent } from './agent.js'
+import { windowBytes } from './backpressure.js'
 import { Refusal } from './refusal.js'
 import { AgentStream, type StreamHost } from './stream.js'
 
@@ -40,11 +41,13 @@ export class IngestServer {
   readonly #host: StreamHost
   #config: Config
   #rules: Rules | undefined
+  #windowBytes: number
   #running = false
 
   constructor(options: IngestOptions) {
     this.#options = options
     this.#config = options.config
+    this.#windowBytes = windowBytes(options.batches.queueBytes, 1)
     const server = this
     this.#host = {
       ...options,
@@ -53,6 +56,9 @@ export class IngestServer {
       },
       get rules() {
         return server.#rules
+      },
+      get windowBytes() {
+        return server.#windowBytes
       },
       claim: (agentId, stream) => this.#claim(agentId, stream),
       release: (agent, stream) => this.#release(agent, stream),
@@ -140,12 +146,23 @@ export class IngestServer {
     }
     const before = this.#streams.get(agent)
     this.#streams.set(agent, stream)
+    this.#shareQueue()
     before?.close(new Refusal(status.ABORTED, `FD_REPLACED: another stream of agent ${agentId} took over`))
     return agent
   }
 
   #release(agent: Agent, stream: AgentStream): boolean {
-    return this.#streams.get(agent) === stream && this.#streams.delete(agent)
+    const released = this.#streams.get(agent) === stream && this.#streams.delete(agent)
+    if (released) this.#shareQueue()
+    return released
+  }
+
+  /** More agents, smaller windows. */
+  #shareQueue(): void {
+    const bytes = windowBytes(this.#options.batches.queueBytes, this.#streams.size)
+    if (bytes === this.#windowBytes) return
+    this.#windowBytes = bytes
+    for (const stream of this.#streams.values()) stream.sendWindow(bytes)
   }
 
   #addLedgers(ledgers: Ledger[]): void {

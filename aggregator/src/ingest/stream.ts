@@ -15,6 +15,7 @@ import { type ServerDuplexStream, status } from '@grpc/grpc-js'
 import type { BatchSink, DeltaSink } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
 import type { Agent } from './agent.js'
+import { Gate } from './backpressure.js'
 import { invalid, Refusal } from './refusal.js'
 import { checkBatch, checkDeltas, checkHello, checkInterfaces } from './validate.js'
 
@@ -28,6 +29,8 @@ export interface StreamHost {
   readonly log: Logger
   readonly config: Config
   readonly rules: Rules | undefined
+  /** What a stream may have unacknowledged, bytes. */
+  readonly windowBytes: number
   /** Makes this the agent's one stream. Throws a Refusal. */
   claim(agentId: string, stream: AgentStream): Agent
   /** Whether it still was the agent's one stream. */
@@ -41,6 +44,7 @@ type Call = ServerDuplexStream<StreamRequest, StreamResponse>
 export class AgentStream {
   readonly #call: Call
   readonly #host: StreamHost
+  readonly #gate: Gate
   #agent: Agent | undefined
   #helloTimer: NodeJS.Timeout | undefined
   /** Newest seq to acknowledge, by boot; one Ack for all that became durable in one go. */
@@ -52,6 +56,11 @@ export class AgentStream {
   constructor(call: Call, host: StreamHost) {
     this.#call = call
     this.#host = host
+    this.#gate = new Gate(host.batches, () =>
+      this.close(
+        new Refusal(status.UNAVAILABLE, 'FD_SPOOL_BUSY: there is room again; send what was not acknowledged'),
+      ),
+    )
   }
 
   run(): void {
@@ -85,6 +94,10 @@ export class AgentStream {
 
   sendRules(rules: Rules): void {
     if (this.#agent) this.#send({ message: { $case: 'rules', value: rules } })
+  }
+
+  sendWindow(bytes: number): void {
+    if (this.#agent) this.#send({ message: { $case: 'window', value: { bytes } } })
   }
 
   /** Ends the stream with a status; an error that is no Refusal is ours, and logged. */
@@ -160,6 +173,7 @@ export class AgentStream {
         },
       },
     })
+    this.sendWindow(this.#host.windowBytes)
     if (this.#host.rules) this.sendRules(this.#host.rules)
     log.info({ agent: agent.id, peer: this.#call.getPeer(), boot: hello.bootId, ackedSeq }, 'agent connected')
     deltas.onAgentState(agent, 'connected')
@@ -173,6 +187,7 @@ export class AgentStream {
 
   #takeBatch(agent: Agent, batch: FlowBatch): void {
     checkBatch(batch)
+    if (!this.#gate.admits(batch.records.length)) return
     const { batches, drops, log } = this.#host
     const gap = agent.gapBefore(batch.bootId, batch.seq, batches.lastSeq(agent.id, batch.bootId))
     if (gap > 0) {

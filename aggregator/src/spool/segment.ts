@@ -6,6 +6,9 @@ import { encodeEntry, type SidecarCommit, type SidecarHeader } from './sidecar.j
 
 const DAY_MS = 86_400_000
 
+/** open(2) for writing. */
+export type OpenFile = (path: string, flags: 'w') => Promise<FileHandle>
+
 /** A finished segment on disk, as the loader needs to know it. */
 export interface SealedSegment {
   readonly number: number
@@ -103,12 +106,16 @@ export class OpenSegment {
   }
 
   /** Makes both files; the header is on disk when this resolves, whatever the fsync policy is. */
-  static async create(directory: string, header: SidecarHeader): Promise<OpenSegment> {
+  static async create(
+    directory: string,
+    header: SidecarHeader,
+    openFile: OpenFile = open,
+  ): Promise<OpenSegment> {
     const paths = segmentPaths(directory, header.segment)
-    const sidecar = await open(paths.sidecar, 'w')
+    const sidecar = await openFile(paths.sidecar, 'w')
     let data: FileHandle | undefined
     try {
-      data = await open(paths.data, 'w')
+      data = await openFile(paths.data, 'w')
       const segment = new OpenSegment(header, paths.data, data, sidecar)
       await segment.#appendEntry(encodeEntry(header))
       await sidecar.datasync()
@@ -154,8 +161,17 @@ export class OpenSegment {
   /** Ends the segment. */
   async seal(sync: boolean): Promise<SealedSegment> {
     if (this.#torn) await this.#cut()
-    await this.#appendEntry(encodeEntry({ kind: 'seal', bytes: this.bytes }))
-    if (sync) await this.sync()
+    const before = this.#sidecarBytes
+    this.#torn = true
+    try {
+      await this.#appendEntry(encodeEntry({ kind: 'seal', bytes: this.bytes }))
+      if (sync) await this.sync()
+    } catch (error) {
+      // Else a commit could follow the seal, where no reader looks for it.
+      this.#sidecarBytes = before
+      throw error
+    }
+    this.#torn = false
     await this.close()
     return this.content.sealed(this.header, this.path, this.bytes, false)
   }

@@ -169,9 +169,9 @@ describe('spool', () => {
     await spool.start()
   })
 
-  it('full: drops what comes, to the record, acknowledges it as lost, and takes more when there is room', async () => {
+  it('full, drop: drops what comes, to the record, acknowledges it as lost, and takes more when there is room', async () => {
     await spool.stop()
-    spool = newSpool({ maxBytes: 30 * RECORD_SIZE })
+    spool = newSpool({ maxBytes: 30 * RECORD_SIZE, whenFull: 'drop' })
     await spool.start()
     const agent = origin('edge1')
     const results = []

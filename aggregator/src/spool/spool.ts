@@ -21,8 +21,8 @@ import {
 import { Positions } from './positions.js'
 import { aligned } from './rebase.js'
 import { recoverSpool } from './recover.js'
-import { OpenSegment, type SealedSegment, segmentPaths, syncDirectory } from './segment.js'
-import { SIDECAR_VERSION, type SidecarCommit } from './sidecar.js'
+import { type OpenFile, OpenSegment, type SealedSegment, segmentPaths, syncDirectory } from './segment.js'
+import { SIDECAR_VERSION, type SidecarCommit, type SidecarHeader } from './sidecar.js'
 
 /** When a batch counts as durable: on the disk, in the kernel with a sync every so often, or in the kernel. */
 export type FsyncPolicy = 'always' | 'interval' | 'never'
@@ -30,23 +30,28 @@ export type FsyncPolicy = 'always' | 'interval' | 'never'
 export interface SpoolOptions {
   /** Made if missing. */
   directory: string
-  /** All segments together, bytes. Beyond it records are dropped and counted. */
+  /** All segments together, bytes; at least one batch, however large. */
   maxBytes: number
+  /** At maxBytes: hold acknowledges nothing more until there is room, so that agents keep it; drop drops and counts. */
+  whenFull: 'hold' | 'drop'
   /** A segment is sealed at this many records … */
   maxRows: number
   /** … or at this age, unless the loader is behind: then it grows, for fewer and larger inserts. */
   maxAgeMs: number
   fsync: FsyncPolicy
   fsyncIntervalMs: number
-  /** Records in memory, waiting for the disk, bytes. Beyond it they are dropped and counted. */
+  /** Records in memory, waiting for the disk, bytes. Beyond it room() is false; beyond twice that they are dropped. */
   queueBytes: number
   drops: DropCounter
   flows: FlowCounters
   log: Logger
+  /** For tests: a disk that is slow, full or broken. */
+  openFile?: OpenFile
 }
 
 export const SPOOL_DEFAULTS = {
   maxBytes: 4e9,
+  whenFull: 'hold',
   maxRows: 1_000_000,
   maxAgeMs: 1000,
   fsync: 'always',
@@ -65,9 +70,11 @@ export interface SpoolStatus {
   oldestUnixMs: number
   /** Records in segments. */
   rows: number
-  /** Why the disk refuses, while it does. */
+  /** Why nothing is written, while it is so. */
   lastError: string
 }
+
+const FULL = 'FD_SPOOL_FULL: store.spool.max is reached'
 
 /** Bytes of one group commit; keeps a crash's CRC check and a retry small. */
 const GROUP_BYTES = 8 << 20
@@ -85,6 +92,8 @@ const MAX_QUEUE_ENTRIES = 100_000
 export class Spool implements BatchSink {
   /** Called when a segment is sealed. */
   onSealed: (() => void) | undefined
+  /** Called after each group commit with the time it took, sync included; must not throw. */
+  onCommit: ((bytes: number, ms: number) => void) | undefined
   readonly #options: SpoolOptions
   #spoolId = 0
   #nextNumber = 1
@@ -109,6 +118,9 @@ export class Spool implements BatchSink {
   #timer: NodeJS.Timeout | undefined
   #syncTimer: NodeJS.Timeout | undefined
   #unlock: (() => void) | undefined
+  /** Those who wait for a segment to go, and those who wait for the queue to shrink. */
+  #awaitingDisk: (() => void)[] = []
+  #awaitingQueue: (() => void)[] = []
 
   constructor(options: SpoolOptions) {
     this.#options = options
@@ -150,16 +162,18 @@ export class Spool implements BatchSink {
     clearInterval(this.#syncTimer)
     this.#stopping = true
     this.#sealDue = true
+    this.#wakeAll()
     await this.#pump()
     if (this.#open) await this.#open.close()
     this.#open = undefined
     this.#rejectQueue()
+    this.#wakeAll()
     this.#unlock?.()
     this.#unlock = undefined
   }
 
   append(origin: BatchOrigin, batch: FlowBatch): Promise<AppendResult> {
-    const { drops, flows, maxBytes, queueBytes } = this.#options
+    const { drops, flows, maxBytes, queueBytes, whenFull } = this.#options
     if (this.#stopping) return Promise.reject(stopped())
     const { bootId: boot, seq } = batch
     const rows = batch.records.length / RECORD_SIZE
@@ -172,8 +186,8 @@ export class Spool implements BatchSink {
       this.#accepted.set(origin.id, boot, seq)
     }
     const bytes = echo ? 0 : batch.records.length
-    const full = this.#bytes + this.#queuedBytes + bytes > maxBytes
-    const queueFull = this.#queuedBytes + bytes > queueBytes || this.#queue.length >= MAX_QUEUE_ENTRIES
+    const full = whenFull === 'drop' && this.#bytes + this.#queuedBytes + bytes > maxBytes
+    const queueFull = this.#queuedBytes + bytes > 2 * queueBytes || this.#queue.length >= MAX_QUEUE_ENTRIES
     const dropped = !echo && (full || queueFull) ? rows : 0
     if (dropped > 0) {
       drops.add('spool', full ? 'full' : 'queue_full', dropped)
@@ -200,6 +214,22 @@ export class Spool implements BatchSink {
     this.#queuedBytes += pending.records?.length ?? 0
     void this.#pump()
     return pending.done
+  }
+
+  /** Bytes of records that may wait here, all agents together. */
+  get queueBytes(): number {
+    return this.#options.queueBytes
+  }
+
+  hasRoom(bytes: number): boolean {
+    const { queueBytes } = this.#options
+    return this.#queuedBytes + bytes <= queueBytes && this.#queue.length < MAX_QUEUE_ENTRIES / 2
+  }
+
+  async room(): Promise<void> {
+    while (!this.#stopping && this.#queuedBytes > this.#options.queueBytes / 2) {
+      await new Promise<void>((resolve) => this.#awaitingQueue.push(resolve))
+    }
   }
 
   lastSeq(agentId: string, bootId: number): number {
@@ -293,6 +323,11 @@ export class Spool implements BatchSink {
     await Promise.resolve()
     while (this.#queue.length > 0 || this.#sealDue) {
       try {
+        if (this.#isHeld()) {
+          if (this.#stopping) break
+          await this.#diskRoom()
+          continue
+        }
         if (this.#queue.length > 0) await this.#commitGroup()
         if (this.#open && this.#isSealDue(this.#open)) await this.#seal()
         if (this.#queue.length === 0) this.#sealDue = false
@@ -316,6 +351,26 @@ export class Spool implements BatchSink {
     this.#pumping = undefined
   }
 
+  /** Whether the next batch must wait for a segment to be loaded and deleted. */
+  #isHeld(): boolean {
+    const next = this.#queue[0]?.records?.length ?? 0
+    return this.#bytes > 0 && next > 0 && this.#bytes + next > this.#options.maxBytes
+  }
+
+  /** What is open must be sealed, or it would never be loaded and deleted. */
+  async #diskRoom(): Promise<void> {
+    if (this.#open && this.#open.bytes > 0) await this.#seal()
+    if (!this.#isHeld() || this.#stopping) return
+    if (this.#lastError !== FULL)
+      this.#options.log.warn('spool full; agents keep their batches until there is room')
+    this.#lastError = FULL
+    await new Promise<void>((resolve) => this.#awaitingDisk.push(resolve))
+  }
+
+  #wakeAll(): void {
+    for (const wake of [...this.#awaitingDisk.splice(0), ...this.#awaitingQueue.splice(0)]) wake()
+  }
+
   #isSealDue(segment: OpenSegment): boolean {
     if (segment.rows >= this.#options.maxRows || segment.sidecarBytes >= MAX_SIDECAR_BYTES) return true
     return this.#sealDue && this.#queue.length === 0 && segment.bytes > 0
@@ -329,7 +384,8 @@ export class Spool implements BatchSink {
       segment = await this.#current()
     }
     const base = segment.header.baseUnixMs
-    const room = this.#options.maxRows * RECORD_SIZE - segment.bytes
+    const { maxRows, maxBytes } = this.#options
+    const room = Math.min(maxRows * RECORD_SIZE - segment.bytes, maxBytes - this.#bytes)
     const commit: SidecarCommit = {
       kind: 'commit',
       offset: segment.bytes,
@@ -356,6 +412,7 @@ export class Spool implements BatchSink {
       buffers.push(pending.records)
     }
     this.#inFlight = count
+    const began = performance.now()
     try {
       if (commit.batches.length > 0) await segment.commit(commit, buffers, this.#options.fsync === 'always')
     } finally {
@@ -364,6 +421,8 @@ export class Spool implements BatchSink {
     this.#unsynced = true
     const written = this.#queue.splice(0, count)
     this.#queuedBytes -= commit.bytes
+    if (commit.batches.length > 0) this.onCommit?.(commit.bytes, performance.now() - began)
+    for (const wake of this.#awaitingQueue.splice(0)) wake()
     this.#options.flows.spooled += commit.bytes / RECORD_SIZE
     for (const pending of written) {
       if (!pending.echo) this.#durable.set(pending.origin.id, pending.boot, pending.seq)
@@ -379,7 +438,7 @@ export class Spool implements BatchSink {
   async #openSegment(): Promise<OpenSegment> {
     const now = Date.now()
     const { directory } = this.#options
-    const segment = await OpenSegment.create(directory, {
+    const header: SidecarHeader = {
       kind: 'header',
       version: SIDECAR_VERSION,
       spool: this.#spoolId,
@@ -387,7 +446,8 @@ export class Spool implements BatchSink {
       baseUnixMs: now - BASE_BEFORE_MS,
       createdUnixMs: now,
       positions: this.#durable.toJSON(),
-    })
+    }
+    const segment = await OpenSegment.create(directory, header, this.#options.openFile)
     this.#nextNumber++
     this.#openedAtMs = now
     const before = this.#newestSidecar
@@ -418,6 +478,7 @@ export class Spool implements BatchSink {
     this.#sealed.splice(at, 1)
     this.#taken.delete(segment)
     this.#sealedBytes -= segment.bytes
+    for (const wake of this.#awaitingDisk.splice(0)) wake()
   }
 
   #syncNow(): void {

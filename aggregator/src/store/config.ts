@@ -8,8 +8,12 @@ const zSpool = z
   .strictObject({
     /** Default: `spool` below store.path. */
     path: z.string().min(1).optional(),
-    /** Of all segments together; beyond it flow records are dropped and counted. */
+    /** Of all segments together. */
     max: zSize.default(SPOOL_DEFAULTS.maxBytes),
+    /** hold: agents keep what has no room here, in memory and on their disks. drop: it is dropped and counted. */
+    when_full: z.enum(['hold', 'drop']).default(SPOOL_DEFAULTS.whenFull),
+    /** Records in memory that wait for the disk; agents' windows are shares of it. */
+    queue: zSize.pipe(z.number().min(4 << 20)).default(SPOOL_DEFAULTS.queueBytes),
     /** always: a batch is acknowledged when it is on the disk. interval: when the kernel has it, synced every so often. */
     fsync: z.enum(['always', 'interval', 'never']).default(SPOOL_DEFAULTS.fsync),
     fsync_interval: zDuration.default(SPOOL_DEFAULTS.fsyncIntervalMs),
@@ -64,10 +68,11 @@ export function spoolOptions(config: StoreConfig): Omit<SpoolOptions, 'drops' | 
   return {
     directory: spool.path ?? join(config.path, 'spool'),
     maxBytes: spool.max,
+    whenFull: spool.when_full,
     maxRows: spool.segment_rows,
     maxAgeMs: spool.segment_age,
     fsync: spool.fsync,
     fsyncIntervalMs: spool.fsync_interval,
-    queueBytes: SPOOL_DEFAULTS.queueBytes,
+    queueBytes: spool.queue,
   }
 }

@@ -19,7 +19,7 @@ export interface LoaderOptions {
   /** Inserts at a time. */
   loaders: number
   /** Called after each stored segment; must not throw. */
-  onStored?: () => void
+  onStored?: (rows: number, ms: number) => void
 }
 
 export interface LoaderStatus {
@@ -117,8 +117,9 @@ export class Loader {
         await spool.release(segment)
         flows.stored += segment.rows
         this.#rowsStored += segment.rows
-        this.#recent.push({ at: Date.now(), rows: segment.rows, ms: performance.now() - began })
-        this.#options.onStored?.()
+        const ms = performance.now() - began
+        this.#recent.push({ at: Date.now(), rows: segment.rows, ms })
+        this.#options.onStored?.(segment.rows, ms)
         if (this.#lastError !== '') log.info({ segment: segment.id }, 'the store takes flows again')
         this.#lastError = ''
         this.#failed = false

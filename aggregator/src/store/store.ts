@@ -36,6 +36,8 @@ const RETRY_MS = [200, 10_000] as const
  */
 export class Store {
   readonly engine: Engine
+  /** Called after each stored segment; must not throw. */
+  onInsert: ((rows: number, ms: number) => void) | undefined
   readonly #options: StoreOptions
   readonly #loader: Loader
   #opening: Promise<void> | undefined
@@ -53,7 +55,10 @@ export class Store {
       ...rest,
       engine: this.engine,
       loaders: config.loaders,
-      onStored: () => void this.#mirrorSources(),
+      onStored: (rows, ms) => {
+        this.onInsert?.(rows, ms)
+        void this.#mirrorSources()
+      },
     })
   }
 

@@ -19,6 +19,8 @@ export interface TestAgentOptions {
   bootId: number
   /** Batches that may wait for their acknowledgement. */
   window?: number
+  /** Keeps to the window that the aggregator gives; default true. */
+  obeys?: boolean
   hello?: Partial<Hello>
 }
 
@@ -31,6 +33,8 @@ export class TestAgent {
   #client: IngestServiceClient | undefined
   #call: ClientDuplexStream<StreamRequest, StreamResponse> | undefined
   readonly #unacked = new Map<number, FlowBatch>()
+  #unackedBytes = 0
+  #window = Number.POSITIVE_INFINITY
   #nextSeq = 1
   #acked = 0
   #waiters: (() => void)[] = []
@@ -64,6 +68,7 @@ export class TestAgent {
     const welcome = await new Promise<Welcome>((resolve, reject) => {
       call.on('data', ({ message }: StreamResponse) => {
         if (message?.$case === 'welcome') resolve(message.value)
+        if (message?.$case === 'window') this.#window = message.value.bytes
         if (message?.$case === 'config') {
           this.#config = message.value
           this.#wake()
@@ -137,7 +142,8 @@ export class TestAgent {
     fields: Partial<FlowBatch> = {},
   ): Promise<number> {
     const window = this.#options.window ?? 64
-    while (this.#unacked.size >= window && !this.#error) await this.#changed()
+    while (!this.#error && (this.#unacked.size >= window || this.#isWindowFull(records.length)))
+      await this.#changed()
     const batch: FlowBatch = {
       bootId: this.#options.bootId,
       seq: this.#nextSeq++,
@@ -148,6 +154,7 @@ export class TestAgent {
       ...fields,
     }
     this.#unacked.set(batch.seq, batch)
+    this.#unackedBytes += batch.records.length
     if (!this.#error && !this.write({ message: { $case: 'flowBatch', value: batch } })) await this.#changed()
     return batch.seq
   }
@@ -171,6 +178,7 @@ export class TestAgent {
     this.disconnect()
     const agent = new TestAgent({ ...this.#options, address })
     for (const [seq, batch] of this.#unacked) agent.#unacked.set(seq, batch)
+    agent.#unackedBytes = this.#unackedBytes
     agent.#nextSeq = this.#nextSeq
     agent.#acked = this.#acked
     return agent
@@ -187,11 +195,17 @@ export class TestAgent {
 
   #acknowledge(seq: number): void {
     this.#acked = Math.max(this.#acked, seq)
-    for (const known of this.#unacked.keys()) {
+    for (const [known, { records }] of this.#unacked) {
       if (known > seq) break
       this.#unacked.delete(known)
+      this.#unackedBytes -= records.length
     }
     this.#wake()
+  }
+
+  #isWindowFull(bytes: number): boolean {
+    const obeys = this.#options.obeys ?? true
+    return obeys && this.#unacked.size > 0 && this.#unackedBytes + bytes > this.#window
   }
 
   #changed(): Promise<void> {

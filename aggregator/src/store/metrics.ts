@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Spool } from '../spool/spool.js'
+import type { Store } from './store.js'
+
+/** Adds what spool and store know of themselves; docs/store.md lists it. */
+export function addStoreMetrics(registry: Registry, spool: Spool, store: Store): Registry {
+  const registers = [registry]
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `flowdam_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('spool_queued_bytes', 'Records in memory that wait for the disk', () => spool.status().queuedBytes)
+  gauge('spool_max_bytes', 'Most bytes of all segments', () => spool.status().maxBytes)
+  gauge('spool_up', '1 while the spool can write', () => (spool.status().lastError === '' ? 1 : 0))
+  gauge('store_rows_per_second', 'Rows stored, over the last 10 s', () => store.loaderStatus().rowsPerSecond)
+  new Counter({
+    name: 'flowdam_store_retries_total',
+    help: 'Inserts that failed, by what is done about it',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [reason, count] of Object.entries(store.loaderStatus().retries)) this.inc({ reason }, count)
+    },
+  })
+  const commit = new Histogram({
+    name: 'flowdam_spool_commit_seconds',
+    help: 'Writing and syncing a group of batches, before they are acknowledged',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers,
+  })
+  spool.onCommit = (_bytes, ms) => commit.observe(ms / 1000)
+  const insert = new Histogram({
+    name: 'flowdam_store_insert_seconds',
+    help: 'From the start of a segment’s insert to its confirmation',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    registers,
+  })
+  store.onInsert = (_rows, ms) => insert.observe(ms / 1000)
+  return registry
+}
