@@ -16,8 +16,7 @@
 #define EVERY_BYTE 0x0101010101010101ull
 #define EVERY_TOP_BIT 0x8080808080808080ull
 #define BUCKET_WAYS 8
-/* Buckets that a flow may be in. With four, a log of 65 536 flows fills to the last slot but for
- * one flow in two logs. */
+/* Buckets that a flow may be in: with four, a log of 65 536 takes all but one or two flows (docs/bpf.md). */
 #define BUCKET_PROBES 4
 
 #define COUNTED (-1)

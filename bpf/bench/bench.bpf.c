@@ -124,31 +124,24 @@ static __always_inline void count_ledger(const struct place *place, const struct
 	add_pair(place, &ledger->flow_packets, &ledger->flow_bytes, packet);
 }
 
-SEC("xdp")
-int bench_linear(struct xdp_md *ctx)
-{
-	struct packet packet;
-	struct place place;
+/* The layouts of the index against each other, without what they do not differ in. */
+#define BENCH_INDEX(name, count_in)                                                \
+	SEC("xdp")                                                                 \
+	int name(struct xdp_md *ctx)                                               \
+	{                                                                          \
+		struct packet packet;                                              \
+		struct place place;                                                \
+                                                                                   \
+		if (!next_packet(ctx, &packet) ||                                  \
+		    !find_place(ctx->ingress_ifindex, DIRECTION_INGRESS, &place))  \
+			return XDP_ABORTED;                                        \
+		count_ledger(&place, &packet);                                     \
+		return count_in(&place, &packet) == COUNTED ? XDP_PASS : XDP_DROP; \
+	}
 
-	if (!next_packet(ctx, &packet) ||
-	    !find_place(ctx->ingress_ifindex, DIRECTION_INGRESS, &place))
-		return XDP_ABORTED;
-	count_ledger(&place, &packet);
-	return count_linear(&place, &packet) == COUNTED ? XDP_PASS : XDP_DROP;
-}
-
-SEC("xdp")
-int bench_line(struct xdp_md *ctx)
-{
-	struct packet packet;
-	struct place place;
-
-	if (!next_packet(ctx, &packet) ||
-	    !find_place(ctx->ingress_ifindex, DIRECTION_INGRESS, &place))
-		return XDP_ABORTED;
-	count_ledger(&place, &packet);
-	return count_line(&place, &packet) == COUNTED ? XDP_PASS : XDP_DROP;
-}
+BENCH_INDEX(bench_bucket, count_in_flow)
+BENCH_INDEX(bench_linear, count_linear)
+BENCH_INDEX(bench_line, count_line)
 
 static __always_inline int count_in_hash(struct xdp_md *ctx, void *map, bool shared)
 {

@@ -15,6 +15,7 @@ const OBJECT = new URL('../../../build/bench.bpf.o', import.meta.url).pathname
 export const TABLES = {
   'parse only': 'bench_parse',
   'log with index (ours)': 'bench_ours',
+  'log, bucket index': 'bench_bucket',
   'log, linear index': 'bench_linear',
   'log, index line': 'bench_line',
   'percpu hash': 'bench_percpu_hash',
