@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What can be checked without running anything: types, lint, format, contracts.
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from '../setup/run.mjs'
 
 export function checkStatically(report) {
   const bin = (name) => join(ROOT, 'node_modules', '.bin', name)
-  if (!existsSync(join(ROOT, 'proto/src/gen/flowdam/v1/api.ts'))) {
-    report.command('generated code', bin('buf'), ['generate'])
-  }
+  report.command('generated code', bin('buf'), ['generate'])
   report.command('types', bin('tsc'), ['-b'])
   report.command('lint and format', bin('biome'), ['check', '--error-on-warnings', '.'])
   report.command('format of C', process.execPath, ['scripts/format-c.mjs', '--check'])
