@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { command } from '@flowdam/scripts/lab/commands'
 import { EDGE_BGP, ROUTER_BGP } from '@flowdam/scripts/lab/network'
@@ -64,4 +64,34 @@ function firstFile(place: SpeakerPlace, settings: Readonly<Record<string, string
   return command(join(ROOT, 'scripts', 'hooks', 'bird'), ['--config', config, 'resync', '--none'])
 }
 
-describeHook({ hook: 'bird', speaker: bird, remembers: true, absent: /Unable to connect/ })
+/** Adds a line to bird.conf, or takes all such lines away. */
+async function spoil({ folder }: SpeakerPlace, line?: string): Promise<void> {
+  const config = join(folder, 'bird.conf')
+  const text = readFileSync(config, 'utf8').replace(/^.* # spoilt\n/gm, '')
+  writeFileSync(config, line === undefined ? text : `${text}${line} # spoilt\n`)
+}
+
+describeHook({
+  hook: 'bird',
+  speaker: bird,
+  remembers: true,
+  absent: /Unable to connect/,
+  mistakes: [
+    {
+      title: 'bird.conf has a mistake elsewhere, and leaves its file as it was',
+      make: (place) => spoil(place, 'protocol nonsense {}'),
+      message:
+        /BIRD refuses its configuration, .*flowdam\.conf is as before: .*bird\.conf:\d+:\d+ syntax error/,
+      mend: (place) => spoil(place),
+    },
+    {
+      title: 'bird.conf does not include the file',
+      make: async ({ folder }) => {
+        renameSync(join(folder, 'bird.conf'), join(folder, 'kept.conf'))
+        writeFileSync(join(folder, 'bird.conf'), `router id ${EDGE_BGP};\nprotocol device {}\n`)
+      },
+      message: /BIRD does not include .*flowdam\.conf/,
+      mend: async ({ folder }) => renameSync(join(folder, 'kept.conf'), join(folder, 'bird.conf')),
+    },
+  ],
+})

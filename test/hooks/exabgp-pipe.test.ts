@@ -7,4 +7,11 @@ describeHook({
   speaker: (place) => exabgp(place, 'pipe'),
   remembers: true,
   absent: /no process of ExaBGP listens/,
+  mistakes: [
+    {
+      title: 'ExaBGP has no such neighbour',
+      settings: { EXABGP_NEIGHBOR: '192.0.2.77' },
+      message: /ExaBGP refuses: neighbor 192\.0\.2\.77 announce route/,
+    },
+  ],
 })

@@ -75,4 +75,26 @@ function frr(place: SpeakerPlace): SpeakerUnderTest {
   }
 }
 
-describeHook({ hook: 'frr', speaker: frr, remembers: false, absent: /failed to connect to any daemons/ })
+async function redistribution({ folder }: SpeakerPlace, no: string): Promise<void> {
+  const lines = ['configure terminal', `router bgp ${EDGE_AS}`, 'address-family ipv4 unicast']
+  const change = `${no}redistribute static route-map FLOWDAM`
+  await command('vtysh', [
+    ...['--vty_socket', `${folder}/frr`],
+    ...[...lines, change].flatMap((line) => ['-c', line]),
+  ])
+}
+
+describeHook({
+  hook: 'frr',
+  speaker: frr,
+  remembers: false,
+  absent: /failed to connect to any daemons/,
+  mistakes: [
+    {
+      title: 'bgpd redistributes no static routes',
+      make: (place) => redistribution(place, 'no '),
+      message: /bgpd does not take the route: has each address family 'redistribute static'/,
+      mend: (place) => redistribution(place, ''),
+    },
+  ],
+})

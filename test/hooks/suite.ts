@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { inNamespace } from '@flowdam/scripts/lab/commands'
 import { BLACKHOLE_COMMUNITY, type RouteChange, Speaker } from '@flowdam/scripts/lab/gobgp'
 import { LabNetwork } from '@flowdam/scripts/lab/network'
 import type { LabProcess } from '@flowdam/scripts/lab/process'
-import { ROOT } from '@flowdam/scripts/lab/root'
 import { waitFor } from '@flowdam/scripts/lab/wait'
-import { type SpeakerPlace, type SpeakerUnderTest, settingsText } from './speaker.js'
+import { runHook } from './run.js'
+import type { SpeakerPlace, SpeakerUnderTest } from './speaker.js'
 
 interface HookSuite {
   /** Its name below scripts/hooks. */
@@ -21,14 +19,20 @@ interface HookSuite {
   remembers: boolean
   /** What the hook says while the speaker is not there. */
   absent: RegExp
+  /** What only the speaker can tell is wrong, and the hook must pass on. */
+  mistakes?: readonly Mistake[]
 }
 
-interface HookEnd {
-  status: number
-  stdout: string
-  stderr: string
-  /** Date.now() when it was started. */
-  startedAt: number
+export interface Mistake {
+  title: string
+  /** In the hook's settings. */
+  settings?: Readonly<Record<string, string>>
+  /** In the speaker's configuration, or in the running speaker. */
+  make?: (place: SpeakerPlace) => Promise<void>
+  /** What the hook says with status 1. */
+  message: RegExp
+  /** Undoes what was made. */
+  mend?: (place: SpeakerPlace) => Promise<void>
 }
 
 const HOST_4 = '203.0.113.10'
@@ -36,12 +40,19 @@ const HOST_6 = '2001:db8:1::a'
 const PREFIXES = [`${HOST_4}/32`, `${HOST_6}/128`]
 
 /** What each hook must do, against its real speaker and GoBGP as the router. */
-export function describeHook({ hook, speaker: makeSpeaker, remembers, absent }: HookSuite): void {
+export function describeHook({
+  hook,
+  speaker: makeSpeaker,
+  remembers,
+  absent,
+  mistakes = [],
+}: HookSuite): void {
   describe(`the ${hook} hook, its real speaker and a router`, () => {
     const network = new LabNetwork()
     const folder = mkdtempSync(join(tmpdir(), 'flowdam-hooks-'))
     chmodSync(folder, 0o755)
-    const speaker = makeSpeaker({ namespace: network.namespaces.edge, folder })
+    const place = { namespace: network.namespaces.edge, folder }
+    const speaker = makeSpeaker(place)
     const router = new Speaker(network, 'router')
     const changes: RouteChange[] = []
     let monitor: LabProcess | undefined
@@ -59,21 +70,9 @@ export function describeHook({ hook, speaker: makeSpeaker, remembers, absent }: 
       rmSync(folder, { recursive: true })
     })
 
-    /** Runs the hook with the speaker's settings and these. */
-    function run(args: readonly string[], input = '', more: Record<string, string> = {}): Promise<HookEnd> {
-      const config = join(mkdtempSync(join(folder, 'call-')), `${hook}.conf`)
-      writeFileSync(config, settingsText({ ...speaker.settings, ...more }))
-      const program = join(ROOT, 'scripts', 'hooks', hook)
-      const [file, argv] = inNamespace(network.namespaces.edge, program, ['--config', config, ...args])
-      const startedAt = Date.now()
-      return new Promise((resolve) => {
-        const child = execFile(file, argv, (_error, stdout, stderr) =>
-          resolve({ status: child.exitCode ?? -1, stdout, stderr, startedAt }),
-        )
-        child.stdin?.on('error', () => {})
-        child.stdin?.end(input)
-      })
-    }
+    /** With the speaker's settings and these. */
+    const run = (args: readonly string[], input = '', more: Record<string, string> = {}) =>
+      runHook(network.namespaces.edge, hook, args, input, { ...speaker.settings, ...more })
 
     async function succeed(args: readonly string[], input = '', more: Record<string, string> = {}) {
       const end = await run(args, input, more)
@@ -221,6 +220,18 @@ export function describeHook({ hook, speaker: makeSpeaker, remembers, absent }: 
         assert.equal(status, 2)
         assert.match(stderr, message)
         await routes(PREFIXES)
+      })
+    }
+
+    for (const { title, settings, make, message, mend } of mistakes) {
+      it(`fails with status 1 and a reason when ${title}`, async () => {
+        await make?.(place)
+        const { status, stderr } = await run(['203.0.113.50', 'incoming', '1', 'ban'], '', settings)
+        assert.equal(status, 1)
+        assert.match(stderr, message)
+        await mend?.(place)
+        await act('ban', '203.0.113.50')
+        await routes([...PREFIXES, '203.0.113.50/32'])
       })
     }
   })
