@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { commandIn } from '@flowdam/scripts/lab/commands'
+import { waitFor } from '@flowdam/scripts/lab/wait'
+import { Box, UPLINK_NAME } from './box.js'
+
+const CUSTOMERS_NAME = 'customers'
+/** Record's iface byte: the second interface of the configuration, egress. */
+const CUSTOMERS_EGRESS = 0x81
+
+async function forwarded(box: Box, device: string): Promise<number> {
+  const text = await commandIn(box.network.namespaces.edge, 'cat', [
+    `/sys/class/net/${device}/statistics/tx_packets`,
+  ])
+  return Number(text)
+}
+
+describe('a router with an external and an internal interface', () => {
+  const box = new Box()
+  before(() => box.start())
+  after(() => box.stop())
+
+  it('counts a routed packet once in totals and detection, and stores the flows of both sides', async () => {
+    const agent = box.agent({ interfaces: [UPLINK_NAME, { name: CUSTOMERS_NAME, boundary: 'internal' }] })
+    agent.start()
+    await box.counting()
+    const before = await forwarded(box, CUSTOMERS_NAME)
+    const sent = await box.send('--count', '20000', '--flows', '400', '--rate', '20000')
+    await waitFor('the edge to forward all', async () =>
+      (await forwarded(box, CUSTOMERS_NAME)) - before >= sent.packets ? true : undefined,
+    )
+    await agent.stop()
+    const got = await box.ingest.report()
+    assert.deepEqual([got.incoming.packets, got.incoming.bytes], [sent.packets, sent.bytes])
+    assert.equal(got.incoming.flows, sent.flows)
+    const hosts = Object.values(got.hosts)
+    assert.equal(
+      hosts.reduce((sum, host) => sum + host.packets, 0),
+      sent.packets,
+    )
+    assert.equal(got.ledgers[0]?.['seenPackets'], sent.packets)
+    assert.equal(got.ledgers[CUSTOMERS_EGRESS]?.['flowPackets'], sent.packets)
+    assert.equal(got.records.packets, 2 * sent.packets)
+    assert.equal(got.heartbeats[0]?.lawViolations, 0)
+  })
+})
+
+describe('a tap on a mirror port', () => {
+  const box = new Box()
+  before(() => box.start())
+  after(() => box.stop())
+
+  it('counts every packet and lets none into the machine', async () => {
+    const agent = box.agent({ mode: 'tap', direction: 'ingress' })
+    agent.start()
+    await box.counting()
+    const before = await forwarded(box, CUSTOMERS_NAME)
+    const sent = await box.send('--count', '10000', '--flows', '100', '--rate', '20000')
+    await agent.stop()
+    const got = await box.ingest.report()
+    assert.deepEqual([got.records.packets, got.records.bytes], [sent.packets, sent.bytes])
+    assert.equal((await forwarded(box, CUSTOMERS_NAME)) - before, 0)
+  })
+})
