@@ -51,7 +51,7 @@ spool: { path: /var/lib/flowdam, max: 1G }
     complaint('id: a b\ninterfaces: [eth0]\n', /:1:1: id: letters, digits/)
     complaint('id: a\ninterfaces: []\n', /interfaces: name at least one interface/)
     complaint('id: a\ninterfaces: [eth0, eth0]\n', /interfaces: an interface is named twice/)
-    complaint('id: a\ninterfaces: [eth0]\nflow_slots: 1000\n', /flow_slots: a multiple of 64/)
+    complaint('id: a\ninterfaces: [eth0]\nflow_slots: 1000\n', /flow_slots: a multiple of 256/)
     complaint('id: a\ninterfaces: [eth0]\nexport_interval: 2m\n', /export_interval: from 100ms to 60s/)
     complaint('id: a\ninterfaces: [eth0]\nnetworks: [203.0.113.5/24]\n', /did you mean 203\.0\.113\.0\/24/)
   })
