@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs'
 import { hostname, release } from 'node:os'
-import { describeError, FlowdamError, type Logger, VERSION } from '@flowdam/common'
-import { type Heartbeat, type Hello, PROTOCOL_VERSION, RECORD_SIZE } from '@flowdam/proto'
-import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
+import { join } from 'node:path'
+import { describeError, type Logger, VERSION } from '@flowdam/common'
+import { type Config, type Heartbeat, type Hello, PROTOCOL_VERSION, RECORD_SIZE } from '@flowdam/proto'
+import { credentials } from '@grpc/grpc-js'
 import { Interfaces, missingInterfaces } from './attach/interfaces.js'
 import { type AgentConfig, compareConfigs } from './config.js'
 import { Epochs } from './count/epochs.js'
@@ -14,15 +14,22 @@ import { type GracePeriod, gracePeriod } from './kernel/grace-period.js'
 import { IfaceTable } from './kernel/iface-table.js'
 import { checkCapabilities, checkKernel, kernelAtLeast } from './kernel/requirements.js'
 import { BatchQueue } from './stream/batch-queue.js'
+import { KnownConfig } from './stream/known-config.js'
+import { DiskSpool } from './stream/spool/disk-spool.js'
+import { TlsIdentity } from './stream/tls.js'
 import { Uplink } from './stream/uplink.js'
 
 /** How long a clean stop waits for acknowledgements. */
 const STOP_WAIT_MS = 5000
+/** And how long writing the rest to the spool may take then. */
+const SPOOL_WAIT_MS = 5000
 
 /** The daemon: counts in the kernel, reads in place, ships epochs. */
 export class Agent {
   /** Grows with each start; together with a batch's seq it names the batch for ever. */
   readonly bootId = Date.now()
+  /** This process, for the numbering of its host deltas. */
+  readonly #runId = Date.now()
   readonly log: Logger
   #config: AgentConfig
   #kernel: FlowObject | undefined
@@ -33,12 +40,22 @@ export class Agent {
   #epochs: Epochs | undefined
   #uplink: Uplink | undefined
   readonly #queue: BatchQueue
+  readonly #tls: TlsIdentity | undefined
+  readonly #knownConfig: KnownConfig | undefined
+  #lastSeq = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(config: AgentConfig, log: Logger) {
     this.#config = config
     this.log = log
-    this.#queue = new BatchQueue(this.bootId, { maxBytes: config.queue })
+    const { id, spool, tls } = config
+    this.#queue = new BatchQueue({
+      maxBytes: config.queue,
+      spool: spool && new DiskSpool({ folder: join(spool.path, `${id}.spool`), maxBytes: spool.max }),
+      log,
+    })
+    this.#tls = tls && new TlsIdentity(tls)
+    this.#knownConfig = spool && new KnownConfig(join(spool.path, `${id}.config.json`), log)
   }
 
   get config(): AgentConfig {
@@ -65,6 +82,9 @@ export class Agent {
       this.#stopCounting()
       throw error
     }
+    this.#queue.start()
+    const known = this.#knownConfig?.load()
+    if (known) this.#setNetworks(known)
     this.#startUplink()
     this.#timer = setInterval(() => this.#tick(), this.#config.detect_interval)
   }
@@ -76,13 +96,11 @@ export class Agent {
     try {
       await this.#epochs?.flip()
       await this.#uplink?.stop(STOP_WAIT_MS)
+      await this.#queue.stop(SPOOL_WAIT_MS)
     } finally {
-      if (this.#queue.batches > 0) {
-        this.log.warn(
-          { batches: this.#queue.batches, records: this.#queue.records },
-          'stopped with unacknowledged batches',
-        )
-      }
+      const { batches, records, unsaved } = this.#queue
+      if (unsaved > 0) this.log.warn({ batches, records, unsaved }, 'stopped with unacknowledged batches')
+      else if (batches > 0) this.log.info({ batches, records }, 'unacknowledged batches wait in the spool')
       this.#stopCounting()
     }
   }
@@ -102,6 +120,10 @@ export class Agent {
     if (applied.includes('detect_interval') && this.#timer) {
       clearInterval(this.#timer)
       this.#timer = setInterval(() => this.#tick(), this.#config.detect_interval)
+    }
+    if (this.#tls?.changed) {
+      this.log.info('new certificates')
+      this.#uplink?.reconnect()
     }
     if (restart.length > 0) this.log.warn({ keys: restart }, 'these changes take effect at the next start')
     this.log.info({ keys: applied }, 'configuration reloaded')
@@ -134,7 +156,7 @@ export class Agent {
       grace: this.#grace,
       reader: { finish: (parity) => deltas.finish(parity, this.#config.export_interval) },
       emit: (batch) => {
-        this.#queue.push(batch)
+        this.#queue.push({ bootId: this.bootId, seq: ++this.#lastSeq, ...batch })
         this.#uplink?.pump()
       },
       log: this.log,
@@ -155,8 +177,6 @@ export class Agent {
     const missing = missingInterfaces(config.interfaces)
     if (missing) this.log.warn(describeError(missing))
     this.#interfaces.start()
-    if (config.spool)
-      this.log.warn('spool: this version keeps unacknowledged batches in memory only, see `queue`')
     this.log.info(
       {
         cpus: kernel.geometry.nrCpus,
@@ -181,21 +201,17 @@ export class Agent {
   #startUplink(): void {
     const config = this.#config
     this.#uplink = new Uplink({
-      target: { address: config.aggregator, credentials: channelCredentials(config) },
+      targets: config.aggregator.map((address) => ({
+        address,
+        credentials: () => this.#tls?.credentials() ?? credentials.createInsecure(),
+      })),
       queue: this.#queue,
       deltas: this.#deltas as Deltas,
       hello: () => this.#hello(),
       interfaces: () => this.#interfaces?.message() ?? { interfaces: [] },
       heartbeat: () => this.#heartbeat(),
-      config: ({ networks, exemptRemote }) => {
-        try {
-          this.#deltas?.setNetworks(networks, exemptRemote)
-        } catch (error) {
-          this.log.warn(
-            { reason: describeError(error) },
-            'the aggregator sent networks that cannot be read; keeping the old ones',
-          )
-        }
+      config: (told) => {
+        if (this.#setNetworks(told)) this.#knownConfig?.save(told)
       },
       rules: ({ drop }) => {
         if (drop.length > 0) this.log.warn({ rules: drop.length }, 'drop rules are not enabled on this agent')
@@ -223,7 +239,23 @@ export class Agent {
       recordSize: RECORD_SIZE,
       interfaces: this.#interfaces?.message() ?? { interfaces: [] },
       nowUnixMs: Date.now(),
-      oldestSeq: this.#queue.oldestSeq,
+      oldestSeq: this.#queue.oldestSeq(this.bootId),
+      ackedSeq: this.#queue.ackedSeq(this.bootId),
+      runId: this.#runId,
+    }
+  }
+
+  /** Whether they could be read; else the old ones stay. */
+  #setNetworks({ networks, exemptRemote }: Config): boolean {
+    try {
+      this.#deltas?.setNetworks(networks, exemptRemote)
+      return true
+    } catch (error) {
+      this.log.warn(
+        { reason: describeError(error) },
+        'the aggregator sent networks that cannot be read; keeping the old ones',
+      )
+      return false
     }
   }
 
@@ -237,24 +269,17 @@ export class Agent {
       lawViolations: this.#epochs?.stats.lawViolations ?? 0,
       cpuUs: user + system,
       rssBytes: process.memoryUsage.rss(),
+      queuedBytes: this.#queue.bytes,
+      spoolBytes: this.#queue.spoolBytes,
+      spoolMaxBytes: this.#queue.spoolMaxBytes,
+      oldestAgeMs: this.#queue.oldestAgeMs,
+      spoolErrors: this.#queue.spoolErrors,
+      maybeDoubledRecords: this.#uplink?.doubles.maybe ?? 0,
     }
   }
 
   /** Flow detail lost since start, by reason. Packets are never lost: overflow counts them. */
   droppedRecords(): { [reason: string]: number } {
-    const { queue_full } = this.#queue.dropped
-    return queue_full > 0 ? { queue_full } : {}
+    return Object.fromEntries(Object.entries(this.#queue.dropped).filter(([, records]) => records > 0))
   }
-}
-
-function channelCredentials(config: AgentConfig): ChannelCredentials {
-  if (!config.tls) return credentials.createInsecure()
-  const read = (file: string) => {
-    try {
-      return readFileSync(file)
-    } catch (cause) {
-      throw new FlowdamError('FD_TLS_FILE', `cannot read ${file}`, { cause })
-    }
-  }
-  return credentials.createSsl(read(config.tls.ca), read(config.tls.key), read(config.tls.cert))
 }

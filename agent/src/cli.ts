@@ -12,7 +12,7 @@ Usage: flowdam-agent --config FILE [--check]
   --config FILE            agent.yaml; SIGHUP reads it again
   --check                  validate, print the effective configuration, exit 0 or 2
   --id ID                  the agent's name (default: this machine's)
-  --aggregator HOST:PORT   default 127.0.0.1:50060
+  --aggregator HOST:PORT,… in order of preference; default 127.0.0.1:50060
   --interface NAME         count here; may be given several times
   --attach MODE            auto, native or generic
   --mode MODE              inline or tap
@@ -53,7 +53,8 @@ export function parseCommandLine(args: readonly string[]): Invocation {
     }),
     ...(values.networks && { networks: values.networks.split(',') }),
   }
-  for (const key of ['aggregator', 'attach', 'mode', 'direction', 'http', 'insecure'] as const) {
+  if (values.aggregator !== undefined) raw['aggregator'] = values.aggregator.split(',')
+  for (const key of ['attach', 'mode', 'direction', 'http', 'insecure'] as const) {
     if (values[key] !== undefined) raw[key] = values[key]
   }
   for (const pair of values.set ?? []) {

@@ -34,7 +34,13 @@ const zInterface = z.union([
 
 export const agentSchema = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64'),
-  aggregator: zHostPort.default('127.0.0.1:50060'),
+  /** In order of preference. */
+  aggregator: z
+    .union([
+      zHostPort.transform((one) => [one]),
+      z.array(zHostPort).min(1, 'name at least one aggregator').max(16, 'at most 16 aggregators'),
+    ])
+    .prefault('127.0.0.1:50060'),
   interfaces: z
     .array(zInterface)
     .min(1, 'name at least one interface')
@@ -51,12 +57,17 @@ export const agentSchema = z.strictObject({
   export_rate: zRate.refine((rate) => rate >= 100, 'at least 100 records a second').default(50_000),
   flow_slots: zRate
     .refine(
-      (slots) => slots >= 64 && slots <= 4_194_304 && slots % 64 === 0,
-      'a multiple of 64, from 64 to 4194304',
+      (slots) => slots >= 256 && slots <= 4_194_304 && slots % 256 === 0,
+      'a multiple of 256, from 256 to 4194304',
     )
     .default(65_536),
   queue: zSize.refine((bytes) => bytes >= 1 << 20, 'at least 1MiB').default(64 << 20),
-  spool: z.strictObject({ path: z.string(), max: zSize.default(1e9) }).optional(),
+  spool: z
+    .strictObject({
+      path: z.string(),
+      max: zSize.refine((bytes) => bytes >= 16 << 20, 'at least 16MiB').default(1e9),
+    })
+    .optional(),
   networks: z.array(zPrefix).default([]),
   inner_key: z.boolean().default(false),
   insecure: z.boolean().default(false),
@@ -79,10 +90,11 @@ export function loadAgentConfig(path: string): AgentConfig {
 export function plaintextIssues(config: AgentConfig): { path: string[]; message: string }[] {
   if (config.insecure) return []
   const issues = []
-  if (!config.tls && !isLoopback(parseHostPort(config.aggregator).host)) {
+  const far = config.tls ? undefined : config.aggregator.find((one) => !isLoopback(parseHostPort(one).host))
+  if (far !== undefined) {
     issues.push({
       path: ['aggregator'],
-      message: `${config.aggregator} is another machine and the stream would be plaintext: configure tls, or insist with 'insecure: true'`,
+      message: `${far} is another machine and the stream would be plaintext: configure tls, or insist with 'insecure: true'`,
     })
   }
   if (config.http && !isLoopback(parseHostPort(config.http).host)) {

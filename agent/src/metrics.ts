@@ -35,6 +35,7 @@ export function agentRegistry(agent: Agent): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'flowdam_agent_' })
   packets(agent, registry)
+  failures(agent, registry)
   const counter = (name: string, help: string, read: () => number) =>
     new Counter({
       name: `flowdam_agent_${name}`,
@@ -93,7 +94,33 @@ export function agentRegistry(agent: Agent): Registry {
   gauge('connected', '1 while there is a stream to the aggregator', () => (parts().uplink?.connected ? 1 : 0))
   gauge('queue_batches', 'Batches not acknowledged', () => parts().queue.batches)
   gauge('queue_records', 'Flow records not acknowledged', () => parts().queue.records)
-  gauge('queue_bytes', 'Bytes of flow records not acknowledged', () => parts().queue.bytes)
+  gauge('queue_bytes', 'Bytes of flow records in memory, not acknowledged', () => parts().queue.bytes)
+  gauge('queue_max_bytes', 'The most there may be', () => parts().queue.maxBytes)
+  gauge(
+    'queue_oldest_seconds',
+    'Since the oldest epoch not acknowledged began',
+    () => parts().queue.oldestAgeMs / 1000,
+  )
+  gauge('spool_bytes', 'Bytes of spool files', () => parts().queue.spoolBytes)
+  gauge('spool_max_bytes', 'The most there may be; 0 without a spool', () => parts().queue.spoolMaxBytes)
+  gauge('spool_failing', '1 while the spool cannot be written', () => (parts().queue.spoolFailing ? 1 : 0))
+  counter('spool_errors_total', 'Times that the spool failed', () => parts().queue.spoolErrors)
+  counter('spooled_batches_total', 'Batches written to the spool', () => parts().queue.spooledBatches)
+  counter(
+    'dropped_batches_total',
+    'Batches given up with their ledgers: too many',
+    () => parts().queue.droppedBatches,
+  )
+  gauge(
+    'maybe_doubled_records',
+    'Records sent to a second aggregator while the first may have them',
+    () => parts().uplink?.doubles.maybe ?? 0,
+  )
+  counter(
+    'doubled_records_total',
+    'Of these, those that both have',
+    () => parts().uplink?.doubles.certain ?? 0,
+  )
   gauge('host_entries', 'Entries in the host table', () => parts().deltas?.entries ?? 0)
   gauge(
     'mapped_bytes',
@@ -113,6 +140,21 @@ export function agentRegistry(agent: Agent): Registry {
     () => (parts().uplink?.stats.clockOffsetMs ?? 0) / 1000,
   )
   return registry
+}
+
+function failures(agent: Agent, registry: Registry): void {
+  new Counter({
+    name: 'flowdam_agent_connect_failures_total',
+    help: 'Attempts to reach an aggregator that failed, by why',
+    labelNames: ['reason'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [reason, count] of Object.entries(agent.parts.uplink?.stats.failures ?? {})) {
+        this.inc({ reason }, count)
+      }
+    },
+  })
 }
 
 function packets(agent: Agent, registry: Registry): void {
@@ -177,8 +219,7 @@ function packets(agent: Agent, registry: Registry): void {
     registers,
     collect() {
       this.reset()
-      this.inc({ reason: 'queue_full' }, 0)
-      for (const [reason, records] of Object.entries(agent.droppedRecords())) this.inc({ reason }, records)
+      for (const [reason, records] of Object.entries(agent.parts.queue.dropped)) this.inc({ reason }, records)
     },
   })
 }

@@ -37,6 +37,8 @@ export interface AgentInfo {
   heartbeat: Heartbeat | undefined
   /** Batches that never came, by the gaps in seq. */
   gapBatches: number
+  /** Batches that another aggregator acknowledged. */
+  elsewhereBatches: number
 }
 
 export type AgentEvent = 'connected' | 'disconnected' | 'interfaces' | 'heartbeat'

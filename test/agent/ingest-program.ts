@@ -105,12 +105,15 @@ function stream(call: ServerDuplexStream<StreamRequest, StreamResponse>): void {
         ackedSeq: newest.get(message.value.bootId) ?? 0,
         config: { networks: networks === '' ? [] : networks.split(','), exemptRemote: [] },
         nowUnixMs: Date.now(),
+        confirmsDeltas: false,
+        deltasSeq: 0,
       }
       call.write({ message: { $case: 'welcome', value: welcome } })
     } else if (message?.$case === 'flowBatch') {
       takeBatch(message.value)
       const { bootId, seq } = message.value
-      if (acknowledges === 'yes') call.write({ message: { $case: 'ack', value: { bootId, seq } } })
+      if (acknowledges === 'yes')
+        call.write({ message: { $case: 'ack', value: { bootId, seq, deltasSeq: 0 } } })
     } else if (message?.$case === 'hostDeltas') takeDeltas(message.value)
     else if (message?.$case === 'interfaces') report.interfaces = message.value.interfaces
     else if (message?.$case === 'heartbeat') report.heartbeats = [message.value]

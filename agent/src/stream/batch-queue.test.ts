@@ -1,46 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { RECORD_SIZE } from '@flowdam/proto'
+import { type FlowBatch, RECORD_SIZE } from '@flowdam/proto'
 import fc from 'fast-check'
 import { BatchQueue } from './batch-queue.js'
 
 const BOOT = 77
 
-function batch(records: number) {
-  return { records: Buffer.alloc(records * RECORD_SIZE), ledgers: [], epochStartUnixMs: 1, epochMs: 2 }
+/** Makes batches numbered from 1. */
+function sequence(bootId = BOOT) {
+  let seq = 0
+  return (records: number): FlowBatch => ({
+    bootId,
+    seq: ++seq,
+    records: Buffer.alloc(records * RECORD_SIZE),
+    ledgers: [],
+    epochStartUnixMs: 1,
+    epochMs: 2,
+  })
 }
 
-describe('the queue of unacknowledged batches', () => {
+function send(queue: BatchQueue): number[] {
+  const seqs = []
+  for (let next = queue.peek(); next; next = queue.peek()) {
+    seqs.push(next.seq)
+    queue.sent(0)
+  }
+  return seqs
+}
+
+describe('the queue of unacknowledged batches, in memory', () => {
   it('sends in order, forgets what is acknowledged, sends the rest again after a reconnect', () => {
-    const queue = new BatchQueue(BOOT, { maxBytes: 1 << 20 })
+    const queue = new BatchQueue({ maxBytes: 1 << 20 })
+    const batch = sequence()
     for (let i = 0; i < 4; i++) queue.push(batch(10))
-    const send = () => {
-      const seqs = []
-      for (let next = queue.peek(); next; next = queue.peek()) {
-        seqs.push(next.seq)
-        queue.sent()
-      }
-      return seqs
-    }
-    assert.deepEqual(send(), [1, 2, 3, 4])
-    queue.acknowledge(2)
-    assert.deepEqual([queue.batches, queue.records, queue.oldestSeq], [2, 20, 3])
+    assert.deepEqual(send(queue), [1, 2, 3, 4])
+    queue.acknowledge(BOOT, 2)
+    assert.deepEqual([queue.batches, queue.records, queue.oldestSeq(BOOT), queue.inFlight], [2, 20, 3, 2])
     queue.rewind()
     queue.push(batch(1))
-    assert.deepEqual(send(), [3, 4, 5])
-    queue.acknowledge(5)
-    assert.deepEqual([queue.batches, queue.records, queue.bytes, queue.oldestSeq], [0, 0, 0, 0])
+    assert.deepEqual(send(queue), [3, 4, 5])
+    queue.acknowledge(BOOT, 5)
+    assert.deepEqual([queue.batches, queue.records, queue.bytes, queue.oldestSeq(BOOT)], [0, 0, 0, 0])
+    assert.equal(queue.ackedSeq(BOOT), 5)
+  })
+
+  it('acknowledges the boot that was meant', () => {
+    const queue = new BatchQueue({ maxBytes: 1 << 20 })
+    const [older, newer] = [sequence(1), sequence(2)]
+    for (const batch of [older(1), older(1), newer(1), newer(1)]) queue.push(batch)
+    assert.deepEqual(send(queue), [1, 2, 1, 2])
+    queue.acknowledge(2, 1)
+    assert.deepEqual([queue.batches, queue.inFlight, queue.oldestSeq(1), queue.oldestSeq(2)], [3, 3, 1, 2])
+    queue.acknowledge(1, 2)
+    assert.deepEqual([queue.batches, queue.oldestSeq(1), queue.oldestSeq(2)], [1, 0, 2])
   })
 
   it('when full, gives up the oldest detail, counts it, and keeps sequence and ledgers', () => {
-    const queue = new BatchQueue(BOOT, { maxBytes: 25 * RECORD_SIZE })
+    const queue = new BatchQueue({ maxBytes: 25 * RECORD_SIZE })
+    const batch = sequence()
     for (let i = 0; i < 4; i++) queue.push(batch(10))
     assert.equal(queue.dropped.queue_full, 20)
     assert.equal(queue.records, 20)
     assert.equal(queue.batches, 4)
     assert.equal(queue.peek()?.records.length, 0)
     assert.equal(queue.peek()?.seq, 1)
+  })
+
+  it('ignores what was acknowledged before it came, and what comes twice', () => {
+    const queue = new BatchQueue({ maxBytes: 1 << 20 })
+    queue.acknowledge(BOOT, 2)
+    for (const batch of [sequence(), sequence()]) for (let i = 0; i < 3; i++) queue.push(batch(1))
+    assert.deepEqual([queue.batches, queue.peek()?.seq, queue.durableSeq], [1, 3, 2])
   })
 
   it('loses no record without counting it', () => {
@@ -52,13 +83,14 @@ describe('the queue of unacknowledged batches', () => {
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const queue = new BatchQueue(BOOT, { maxBytes: 50 * RECORD_SIZE })
+        const queue = new BatchQueue({ maxBytes: 50 * RECORD_SIZE })
+        const batch = sequence()
         let pushed = 0
         let acknowledged = 0
         let last = 0
         for (const step of steps) {
           if (step === 'send') {
-            if (queue.peek()) queue.sent()
+            if (queue.peek()) queue.sent(0)
           } else if (step === 'rewind') queue.rewind()
           else if ('push' in step) {
             pushed += step.push
@@ -66,7 +98,7 @@ describe('the queue of unacknowledged batches', () => {
             last++
           } else {
             const before = queue.records
-            queue.acknowledge(Math.min(step.acknowledge, last))
+            queue.acknowledge(BOOT, Math.min(step.acknowledge, last))
             acknowledged += before - queue.records
           }
           assert.ok(queue.bytes <= 50 * RECORD_SIZE)

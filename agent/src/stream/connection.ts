@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { describeError } from '@flowdam/common'
 import type { Welcome } from '@flowdam/proto'
 import { IngestServiceClient, type StreamRequest, type StreamResponse } from '@flowdam/proto'
 import { type ChannelCredentials, type ClientDuplexStream, type StatusObject, status } from '@grpc/grpc-js'
@@ -12,6 +13,7 @@ const CHANNEL_OPTIONS = {
   'grpc.max_receive_message_length': 16 << 20,
   // Attempts are timed here, not by a pool that all channels of the process share.
   'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
   'grpc-node.flow_control_window': 4 << 20,
 }
@@ -21,7 +23,8 @@ const WELCOME_TIMEOUT_MS = 10_000
 export interface ConnectionTarget {
   /** HOST:PORT. */
   address: string
-  credentials: ChannelCredentials
+  /** Called for each connection, so that new certificates are used. FD_TLS_…. */
+  credentials: () => ChannelCredentials
 }
 
 export interface ConnectionEvents {
@@ -47,7 +50,17 @@ export class Connection {
   }
 
   start(hello: NonNullable<StreamRequest['message']>): void {
-    this.#client = new IngestServiceClient(this.#target.address, this.#target.credentials, CHANNEL_OPTIONS)
+    try {
+      this.#client = new IngestServiceClient(
+        this.#target.address,
+        this.#target.credentials(),
+        CHANNEL_OPTIONS,
+      )
+    } catch (error) {
+      // Not now: whoever starts us is not ready for our end.
+      setImmediate(() => this.#end({ code: 'FAILED_PRECONDITION', details: describeError(error) }))
+      return
+    }
     const call = this.#client.stream()
     this.#call = call
     this.#timer = setTimeout(

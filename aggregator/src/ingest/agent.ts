@@ -4,6 +4,14 @@ import type { AgentInfo, BatchOrigin } from '../contracts.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import { ClockSkew } from './skew.js'
 
+/** Batches that are missing. */
+export interface Gap {
+  lost: number
+  elsewhere: number
+}
+
+const NO_GAP: Gap = { lost: 0, elsewhere: 0 }
+
 /** An agent as ingest knows it, over all its streams. */
 export class Agent implements AgentInfo, BatchOrigin {
   readonly id: string
@@ -18,6 +26,12 @@ export class Agent implements AgentInfo, BatchOrigin {
   lastSeenUnixMs = 0
   heartbeat: Heartbeat | undefined
   gapBatches = 0
+  elsewhereBatches = 0
+  /** Newest host deltas taken of the agent's run. */
+  deltasSeq = 0
+  #runId = 0
+  /** What the agent said at its last Hello of the boot that was counting. */
+  #ackedSeq = 0
   readonly #sources: SourceRegistry
   /** Newest seq seen by boot, for gaps. */
   readonly #seen = new Map<number, number>()
@@ -37,6 +51,9 @@ export class Agent implements AgentInfo, BatchOrigin {
     this.hostname = hello.hostname
     this.kernel = hello.kernel
     this.heartbeat = undefined
+    this.#ackedSeq = hello.ackedSeq
+    if (hello.runId !== this.#runId || hello.runId === 0) this.deltasSeq = 0
+    this.#runId = hello.runId
     this.setInterfaces(hello.interfaces ?? { interfaces: [] })
   }
 
@@ -50,12 +67,29 @@ export class Agent implements AgentInfo, BatchOrigin {
     this.sourceOfIface[iface] = this.#sources.number(this.id, name, (iface & IFACE_EGRESS) !== 0, 'external')
   }
 
-  /** How many batches are missing before this one. `known` is the newest durable one, 0 if the boot is new to us. */
-  gapBefore(boot: number, seq: number, known: number): number {
+  /** Whether these host deltas are new: after a reconnect an agent sends again what was not confirmed. */
+  takesDeltas(seq: number): boolean {
+    if (this.#runId === 0) return true
+    if (seq <= this.deltasSeq) return false
+    this.deltasSeq = seq
+    return true
+  }
+
+  /**
+   * How many batches are missing before this one, by why: acknowledged by another aggregator (or by this one, before
+   * its spool was deleted), or given up by the agent. `known` is the newest durable one, 0 if the boot is new to us.
+   */
+  gapBefore(boot: number, seq: number, known: number): Gap {
     const last = this.#seen.get(boot) ?? known
-    if (seq <= last) return 0
+    if (seq <= last) return NO_GAP
     this.#seen.set(boot, seq)
     if (this.#seen.size > 64) this.#seen.delete(Math.min(...this.#seen.keys()))
-    return last === 0 ? 0 : seq - last - 1
+    // Of an earlier boot we do not know what others have; what is new to us then begins where it begins.
+    if (last === 0 && (boot !== this.bootId || this.#runId === 0)) return NO_GAP
+    const missing = seq - last - 1
+    const elsewhere = boot === this.bootId ? Math.max(0, Math.min(this.#ackedSeq, seq - 1) - last) : 0
+    this.elsewhereBatches += elsewhere
+    this.gapBatches += missing - elsewhere
+    return { lost: missing - elsewhere, elsewhere }
   }
 }

@@ -20,6 +20,8 @@ import { invalid, Refusal } from './refusal.js'
 import { checkBatch, checkDeltas, checkHello, checkInterfaces } from './validate.js'
 
 const HELLO_WITHIN_MS = 10_000
+/** Host deltas taken since the last confirmation; an agent keeps them until then. */
+const CONFIRM_BYTES = 512 << 10
 
 /** What a stream needs of its server. */
 export interface StreamHost {
@@ -50,6 +52,7 @@ export class AgentStream {
   /** Newest seq to acknowledge, by boot; one Ack for all that became durable in one go. */
   readonly #acks = new Map<number, number>()
   #ackScheduled = false
+  #unconfirmedBytes = 0
   #writable = true
   #ended = false
 
@@ -136,6 +139,7 @@ export class AgentStream {
         this.#takeBatch(agent, message.value)
         break
       case 'heartbeat':
+        this.#confirmDeltas(agent)
         agent.skew.observe(message.value.nowUnixMs, now)
         agent.heartbeat = message.value
         this.#host.deltas.onAgentState(agent, 'heartbeat')
@@ -170,6 +174,8 @@ export class AgentStream {
           ackedSeq,
           config: this.#host.config,
           nowUnixMs: now,
+          confirmsDeltas: true,
+          deltasSeq: agent.deltasSeq,
         },
       },
     })
@@ -182,7 +188,10 @@ export class AgentStream {
   #takeDeltas(agent: Agent, deltas: HostDeltas, now: number): void {
     checkDeltas(deltas)
     agent.skew.observe(deltas.nowUnixMs, now)
+    if (!agent.takesDeltas(deltas.seq)) return
     this.#host.deltas.onHostDeltas(agent.id, deltas, now)
+    this.#unconfirmedBytes += deltas.entries.length
+    if (this.#unconfirmedBytes >= CONFIRM_BYTES) this.#confirmDeltas(agent)
   }
 
   #takeBatch(agent: Agent, batch: FlowBatch): void {
@@ -190,13 +199,14 @@ export class AgentStream {
     if (!this.#gate.admits(batch.records.length)) return
     const { batches, drops, log } = this.#host
     const gap = agent.gapBefore(batch.bootId, batch.seq, batches.lastSeq(agent.id, batch.bootId))
-    if (gap > 0) {
-      agent.gapBatches += gap
-      drops.add('ingest', 'gap', gap)
-      log.warn(
-        { agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap },
-        'batches are missing',
-      )
+    if (gap.lost > 0) {
+      drops.add('ingest', 'gap', gap.lost)
+      const line = { agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap.lost }
+      log.warn(line, 'batches are missing: the agent had to give them up')
+    }
+    if (gap.elsewhere > 0) {
+      const line = { agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap.elsewhere }
+      log.info(line, 'batches are elsewhere: another aggregator acknowledged them')
     }
     const { bootId, seq, ledgers } = batch
     batches.append(agent, batch).then(
@@ -207,6 +217,13 @@ export class AgentStream {
       },
       (error: unknown) => this.close(new Refusal(status.UNAVAILABLE, describeError(error))),
     )
+  }
+
+  #confirmDeltas(agent: Agent): void {
+    this.#unconfirmedBytes = 0
+    const ack = { bootId: 0, seq: 0, deltasSeq: agent.deltasSeq }
+    // While the agent does not read, the next confirmation says the same and more.
+    if (ack.deltasSeq > 0 && this.#writable) this.#send({ message: { $case: 'ack', value: ack } })
   }
 
   #scheduleAcks(): void {
@@ -221,7 +238,9 @@ export class AgentStream {
   /** Acknowledgements wait, merged, while the agent does not read. */
   #sendAcks(): void {
     if (!this.#writable || this.#ended) return
-    for (const [bootId, seq] of this.#acks) this.#send({ message: { $case: 'ack', value: { bootId, seq } } })
+    for (const [bootId, seq] of this.#acks) {
+      this.#send({ message: { $case: 'ack', value: { bootId, seq, deltasSeq: 0 } } })
+    }
     this.#acks.clear()
   }
 

@@ -107,11 +107,15 @@ export class TestAgent {
             },
             nowUnixMs: Date.now(),
             oldestSeq: 0,
+            ackedSeq: 0,
+            runId: 0,
             ...hello,
           },
         },
       })
     })
+    // The window comes right behind Welcome.
+    await new Promise((resolve) => setImmediate(resolve))
     this.#acknowledge(welcome.ackedSeq)
     for (const batch of this.#unacked.values()) this.write({ message: { $case: 'flowBatch', value: batch } })
     return welcome

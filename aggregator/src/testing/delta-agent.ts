@@ -101,6 +101,8 @@ export class DeltaAgent {
           },
           nowUnixMs: Date.now(),
           oldestSeq: 0,
+          ackedSeq: 0,
+          runId: 0,
         },
       },
     })

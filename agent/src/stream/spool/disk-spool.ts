@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { FlowdamError } from '@flowdam/common'
+import type { FlowBatch } from '@flowdam/proto'
+import {
+  decodeFrame,
+  decodeMeta,
+  encodeFrame,
+  FRAME_HEADER,
+  type FrameSpan,
+  frameBytes,
+  scanFrames,
+} from './frame.js'
+import { lockFolder } from './lock.js'
+
+/** A segment is given up as a whole when the spool is full, so it is a small part of it. */
+const SEGMENTS = 16
+const LEAST_SEGMENT = 16 << 10
+const MOST_SEGMENT = 64 << 20
+
+export interface DiskSpoolOptions {
+  /** Made if missing. */
+  folder: string
+  /** All segments together, bytes. */
+  maxBytes: number
+  /** For tests: how a segment is made. */
+  create?: (path: string) => Promise<FileHandle>
+}
+
+interface Segment {
+  readonly number: number
+  readonly path: string
+  bytes: number
+  /** Batches in it that somebody still needs. */
+  live: number
+}
+
+/** A batch on the disk. */
+export interface Place extends FrameSpan {
+  readonly segment: Segment
+}
+
+export interface FoundBatch {
+  /** Without records and ledgers. */
+  batch: FlowBatch
+  place: Place
+}
+
+/** Append-only segment files of batches; a file goes when none of its batches is needed. Writes are not concurrent. */
+export class DiskSpool {
+  /** Bytes cut off at the start: written in part when the process or the machine died. */
+  tornBytes = 0
+  readonly #options: DiskSpoolOptions
+  readonly #segments = new Map<number, Segment>()
+  #next = 1
+  #current: { segment: Segment; file: FileHandle } | undefined
+  #writing = false
+  #unlock: (() => void) | undefined
+
+  constructor(options: DiskSpoolOptions) {
+    this.#options = options
+  }
+
+  get bytes(): number {
+    let sum = 0
+    for (const { bytes } of this.#segments.values()) sum += bytes
+    return sum
+  }
+  get maxBytes(): number {
+    return this.#options.maxBytes
+  }
+  get segments(): number {
+    return this.#segments.size
+  }
+
+  /** What an earlier process left, in the order of boots and seqs. FD_SPOOL_LOCKED, FD_SPOOL_UNUSABLE. */
+  start(): FoundBatch[] {
+    const { folder } = this.#options
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      this.#unlock = lockFolder(folder)
+      return this.#recover()
+    } catch (cause) {
+      if (FlowdamError.is(cause)) throw cause
+      throw new FlowdamError('FD_SPOOL_UNUSABLE', `the spool ${folder} cannot be used`, { cause })
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#closeCurrent()
+    this.#unlock?.()
+    this.#unlock = undefined
+  }
+
+  /** Appends and syncs. When it fails nothing of it counts, and the next write begins a new segment. */
+  async write(batches: readonly FlowBatch[]): Promise<Place[]> {
+    this.#writing = true
+    try {
+      return await this.#append(batches)
+    } finally {
+      this.#writing = false
+    }
+  }
+
+  async #append(batches: readonly FlowBatch[]): Promise<Place[]> {
+    const { segment, file } = await this.#open()
+    const places: Place[] = []
+    const buffers: Uint8Array[] = []
+    let offset = segment.bytes
+    for (const batch of batches) {
+      const frame = encodeFrame(batch)
+      const place = { segment, offset, metaBytes: frame.metaBytes, recordBytes: batch.records.length }
+      buffers.push(...frame.buffers)
+      places.push(place)
+      offset += frameBytes(place)
+    }
+    try {
+      await writeAll(file, buffers, segment.bytes)
+      await file.datasync()
+    } catch (error) {
+      await file.truncate(segment.bytes).catch(() => undefined)
+      await this.#closeCurrent()
+      throw error
+    }
+    segment.bytes = offset
+    segment.live += batches.length
+    if (segment.bytes >= this.#segmentBytes) await this.#closeCurrent()
+    return places
+  }
+
+  /** FD_SPOOL_DAMAGED. */
+  async read(place: Place): Promise<FlowBatch> {
+    return checked(place, decodeFrame(await this.#bytesOf(place, frameBytes(place))))
+  }
+
+  /** The batch without its records. FD_SPOOL_DAMAGED. */
+  async readMeta(place: Place): Promise<FlowBatch> {
+    return checked(place, decodeMeta(await this.#bytesOf(place, FRAME_HEADER + place.metaBytes)))
+  }
+
+  /** The batch is not needed any more. */
+  release(place: Place): void {
+    const { segment } = place
+    segment.live--
+    if (segment.live > 0) return
+    if (segment !== this.#current?.segment) this.#remove(segment)
+    else if (!this.#writing) void this.#closeCurrent()
+  }
+
+  /** The segment to give up when there is no room, undefined when there is none. */
+  oldest(): Segment | undefined {
+    for (const segment of this.#segments.values()) if (segment.live > 0) return segment
+    return undefined
+  }
+
+  /** The next write begins a new segment. */
+  async #closeCurrent(): Promise<void> {
+    const current = this.#current
+    this.#current = undefined
+    if (!current) return
+    // At once, for a killed process would leave it to the next.
+    if (current.segment.live === 0) this.#remove(current.segment)
+    await current.file.close().catch(() => undefined)
+  }
+
+  async #open() {
+    if (this.#current) return this.#current
+    const segment = this.#segment(this.#next++)
+    const create = this.#options.create ?? ((path: string) => open(path, 'wx', 0o600))
+    try {
+      const file = await create(segment.path)
+      this.#current = { segment, file }
+      await syncFolder(this.#options.folder)
+      return this.#current
+    } catch (error) {
+      this.#segments.delete(segment.number)
+      throw error
+    }
+  }
+
+  #segment(number: number): Segment {
+    const name = `${String(number).padStart(10, '0')}.seg`
+    const segment = { number, path: join(this.#options.folder, name), bytes: 0, live: 0 }
+    this.#segments.set(number, segment)
+    return segment
+  }
+
+  #remove(segment: Segment): void {
+    this.#segments.delete(segment.number)
+    rmSync(segment.path, { force: true })
+  }
+
+  get #segmentBytes(): number {
+    return Math.min(MOST_SEGMENT, Math.max(LEAST_SEGMENT, this.#options.maxBytes / SEGMENTS))
+  }
+
+  async #bytesOf(place: Place, bytes: number): Promise<Buffer> {
+    const file = await open(place.segment.path, 'r')
+    try {
+      const buffer = Buffer.allocUnsafeSlow(bytes)
+      const { bytesRead } = await file.read(buffer, 0, bytes, place.offset)
+      return buffer.subarray(0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  }
+
+  #recover(): FoundBatch[] {
+    const found = new Map<string, FoundBatch>()
+    const numbers = readdirSync(this.#options.folder)
+      .map((name) => Number(/^(\d{10})\.seg$/.exec(name)?.[1] ?? 0))
+      .filter((number) => number > 0)
+      .sort((a, b) => a - b)
+    for (const number of numbers) {
+      const segment = this.#segment(number)
+      this.#next = number + 1
+      for (const { batch, ...span } of this.#scan(segment)) {
+        const name = `${batch.bootId}/${batch.seq}`
+        const before = found.get(name)
+        if (before) before.place.segment.live--
+        segment.live++
+        found.set(name, { batch, place: { segment, ...span } })
+      }
+    }
+    for (const segment of [...this.#segments.values()]) if (segment.live === 0) this.#remove(segment)
+    return [...found.values()].sort((a, b) => a.batch.bootId - b.batch.bootId || a.batch.seq - b.batch.seq)
+  }
+
+  #scan(segment: Segment) {
+    const fd = openSync(segment.path, 'r+')
+    try {
+      const { size } = fstatSync(fd)
+      const { frames, validBytes } = scanFrames(fd, size)
+      if (validBytes < size) ftruncateSync(fd, validBytes)
+      this.tornBytes += size - validBytes
+      segment.bytes = validBytes
+      return frames
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
+function checked(place: Place, batch: FlowBatch | undefined): FlowBatch {
+  if (batch) return batch
+  throw new FlowdamError('FD_SPOOL_DAMAGED', `${place.segment.path} is damaged at ${place.offset}`)
+}
+
+/** A file's name is durable only with its folder. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** writev may write less than asked. */
+async function writeAll(file: FileHandle, buffers: readonly Uint8Array[], at: number): Promise<void> {
+  const left = [...buffers]
+  let position = at
+  while (left.length > 0) {
+    let { bytesWritten } = await file.writev(left, position)
+    position += bytesWritten
+    while (left[0] && bytesWritten >= left[0].length) bytesWritten -= left.shift()?.length ?? 0
+    if (left[0] && bytesWritten > 0) left[0] = left[0].subarray(bytesWritten)
+  }
+}
