@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { zDuration, zRate, zSize } from '@flowdam/common'
 import { z } from 'zod'
 import { SPOOL_DEFAULTS, type SpoolOptions } from '../spool/spool.js'
+import { FIELD_NAMES } from './mapped/fields.js'
 
 const zSpool = z
   .strictObject({
@@ -52,6 +53,15 @@ export const zStore = z.discriminatedUnion('engine', [
     /** Read from the environment variable of this name, so that it is in no file. */
     password_env: z.string().optional(),
     password: z.string().optional(),
+    /** A table that is there already, of any shape: column → field. Nothing else is written to the server then. */
+    table: z
+      .strictObject({
+        name: z.string().min(1),
+        columns: z
+          .record(z.string().min(1), z.enum(FIELD_NAMES))
+          .refine((columns) => Object.keys(columns).length > 0, 'name at least one column'),
+      })
+      .optional(),
     /** Spool and sources live here. */
     path: z.string().min(1).default('/var/lib/flowdam/store'),
     ...common,

@@ -6,11 +6,11 @@ import type { DropCounter } from '../drops.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import type { SealedSegment } from '../spool/segment.js'
 import type { Spool } from '../spool/spool.js'
-import { type Engine, type FailureKind, StoreFailure } from './engine.js'
-import { COUNT_OF_SEGMENT, DELETE_SEGMENT, insertStatement } from './insert.js'
+import { type FailureKind, StoreFailure } from './engine.js'
+import type { Target } from './target.js'
 
 export interface LoaderOptions {
-  engine: Engine
+  target: Target
   spool: Spool
   sources: SourceRegistry
   drops: DropCounter
@@ -34,7 +34,6 @@ export interface LoaderStatus {
   failed: boolean
 }
 
-const CHECK_LIMITS = { timeoutMs: 120_000, maxMemoryBytes: 1e9 }
 /** First and longest pause before the next attempt, by kind; half of it is chance, so that aggregators part. */
 const PAUSE_MS: Record<FailureKind, [number, number]> = {
   retry: [100, 10_000],
@@ -154,38 +153,25 @@ export class Loader {
     segment: SealedSegment,
     attempt: { uncertain: boolean; token: number; verifications: number },
   ): Promise<void> {
-    const { engine, log } = this.#options
-    if (attempt.uncertain && (await this.#count(segment)) === segment.rows) return
+    const { target, log } = this.#options
+    if (attempt.uncertain && (await target.count(segment)) === segment.rows) return
     await this.#insert(segment, attempt.token)
     if (!attempt.uncertain) return
-    const there = await this.#count(segment)
-    if (there === segment.rows) return
+    const there = await target.count(segment)
+    if (there === undefined || there === segment.rows) return
     if (++attempt.verifications > MAX_VERIFICATIONS) {
       throw new StoreFailure('bad_data', `${there} of ${segment.rows} rows are there after every insert`)
     }
     log.warn({ segment: segment.id, there, rows: segment.rows }, 'an interrupted insert is done again')
-    if (there > 0) await engine.command(DELETE_SEGMENT(engine.database, segment))
+    if (there > 0) await target.remove(segment)
     attempt.token++
     throw new StoreFailure('retry', `an interrupted insert left ${there} of ${segment.rows} rows`)
   }
 
   async #insert(segment: SealedSegment, tokenNumber: number): Promise<void> {
-    const { engine, sources } = this.#options
+    const { target, sources } = this.#options
     const known = sources.ofAgents(segment.agents)
-    for (const day of segment.days) {
-      const token = `${segment.id}.${tokenNumber}`
-      await engine.load(segment.path, insertStatement(engine.database, segment, known, day, token))
-    }
-  }
-
-  async #count(segment: SealedSegment): Promise<number> {
-    const { engine } = this.#options
-    const [row] = await engine.query<{ rows: number | string }>(
-      COUNT_OF_SEGMENT(engine.database),
-      { segment: String(segment.key), from: segment.minUnixMs, to: segment.maxUnixMs },
-      CHECK_LIMITS,
-    )
-    return Number(row?.rows ?? 0)
+    for (const day of segment.days) await target.insert(segment, known, day, `${segment.id}.${tokenNumber}`)
   }
 
   #trim(now: number): void {

@@ -13,7 +13,9 @@ import type { StoreConfig } from './config.js'
 import { EmbeddedEngine } from './embedded/engine.js'
 import { type Engine, type QueryLimits, type QueryParams, StoreFailure } from './engine.js'
 import { Loader, type LoaderStatus } from './loader.js'
+import { MappedTable } from './mapped/table.js'
 import { migrate } from './schema.js'
+import { FlowsTable, type Target } from './target.js'
 
 export interface StoreOptions {
   config: StoreConfig
@@ -39,6 +41,7 @@ export class Store {
   /** Called after each stored segment; must not throw. */
   onInsert: ((rows: number, ms: number) => void) | undefined
   readonly #options: StoreOptions
+  readonly #target: Target
   readonly #loader: Loader
   #opening: Promise<void> | undefined
   #abort = new AbortController()
@@ -51,9 +54,10 @@ export class Store {
     this.#options = options
     this.engine = options.engine ?? newEngine(options)
     const { config, ...rest } = options
+    this.#target = newTarget(this.engine, config)
     this.#loader = new Loader({
       ...rest,
-      engine: this.engine,
+      target: this.#target,
       loaders: config.loaders,
       onStored: (rows, ms) => {
         this.onInsert?.(rows, ms)
@@ -113,16 +117,27 @@ export class Store {
   }
 
   query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
+    if (!this.#hasOwnTables)
+      return Promise.reject(
+        new StoreFailure('schema', 'flows go to a table of yours (store.table): query it there'),
+      )
     return this.engine.query(sql, params, limits)
   }
 
   /** A row of `bans` or `attacks` (store/schema.ts); the newest of an id counts. */
-  record(table: 'bans' | 'attacks', row: object): Promise<void> {
+  async record(table: 'bans' | 'attacks', row: object): Promise<void> {
+    if (!this.#hasOwnTables) return
     return this.engine.insertRows(table, [row])
+  }
+
+  /** Only flows go to a table that is not ours. */
+  get #hasOwnTables(): boolean {
+    return this.#target instanceof FlowsTable
   }
 
   /** Writes sources that the table does not have yet. They are also in each row by name, so a failure can wait. */
   async #mirrorSources(): Promise<void> {
+    if (!this.#hasOwnTables) return
     const all = this.#options.sources.all()
     const from = this.#mirroredSources
     if (all.length === from) return
@@ -140,12 +155,11 @@ export class Store {
   }
 
   async #open(signal: AbortSignal): Promise<void> {
-    const { config, log } = this.#options
-    const options = { retentionMs: config.retention, order: config.order }
+    const { log } = this.#options
     for (let pauseMs: number = RETRY_MS[0]; !signal.aborted; pauseMs = Math.min(pauseMs * 2, RETRY_MS[1])) {
       try {
         await this.engine.start()
-        await migrate(this.engine, options)
+        await this.#target.prepare()
         this.#openError = ''
         this.#openFailed = false
         this.#ready = true
@@ -170,6 +184,14 @@ function newEngine({ config, log }: StoreOptions): Engine {
   const password =
     config.password ?? (config.password_env === undefined ? '' : (process.env[config.password_env] ?? ''))
   return new ClickHouseEngine({ url: config.url, database: config.database, user: config.user, password })
+}
+
+function newTarget(engine: Engine, config: StoreConfig): Target {
+  if (config.engine === 'clickhouse' && config.table && engine instanceof ClickHouseEngine) {
+    return new MappedTable({ engine, table: config.table.name, columns: config.table.columns })
+  }
+  const options = { retentionMs: config.retention, order: config.order }
+  return new FlowsTable(engine, (on) => migrate(on, options))
 }
 
 /** The folder that the spool, the sources and the embedded database share; made if missing. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
@@ -87,6 +88,25 @@ export class ClickHouseEngine implements Engine {
     }
   }
 
+  /** Rows as text behind `sql`, which names their format; works with servers that know nothing of input(). */
+  async insertText(sql: string, values: Readable, settings: Record<string, string>): Promise<void> {
+    let broken: unknown
+    values.once('error', (error) => {
+      broken = error
+    })
+    try {
+      await this.#attempt(async (client) => {
+        const { stream } = await client.exec({ query: sql, values, clickhouse_settings: settings })
+        for await (const _ of stream);
+      })
+    } catch (error) {
+      if (broken instanceof StoreFailure) throw broken
+      throw error
+    } finally {
+      values.destroy()
+    }
+  }
+
   async #attempt<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
     if (!this.#client) throw new StoreFailure('retry', 'the store is not running')
     try {
@@ -96,6 +116,9 @@ export class ClickHouseEngine implements Engine {
         throw failureOf(Number(error.code), `${error.type ?? ''}: ${error.message}`, error)
       }
       const { code, message } = error as NodeJS.ErrnoException
+      // Servers before 20 word it so that the client does not recognise it.
+      const old = /^Code: (\d+), e\.displayText\(\) = (?:DB::)?\w*Exception: (.*)/s.exec(message)
+      if (old) throw failureOf(Number(old[1]), old[2] ?? message, error)
       throw failureOf(undefined, code ? `${code}: ${message}` : message, error)
     }
   }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import { open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { RECORD_SIZE, RecordOffset } from '@flowdam/proto'
+import type { Source } from '../../sources/registry.js'
+import type { SealedSegment } from '../../spool/segment.js'
+import type { ClickHouseEngine } from '../clickhouse/engine.js'
+import { quote, StoreFailure } from '../engine.js'
+import type { Target } from '../target.js'
+import { type FieldName, rowText } from './fields.js'
+
+/** Records turned into text in one turn of the event loop: 1-2 ms, so that detection does not wait. */
+const CHUNK = 1024
+const DAY_MS = 86_400_000
+const LIMITS = { timeoutMs: 120_000, maxMemoryBytes: 1e9 }
+
+export interface MappedTableOptions {
+  engine: ClickHouseEngine
+  table: string
+  /** Column of the table → what fills it. */
+  columns: Readonly<Record<string, FieldName>>
+}
+
+/**
+ * Somebody's own table, of any ClickHouse there is: rows go as TabSeparated text with the columns that they name. Where
+ * a column holds `segment`, an insert whose outcome is not known is counted and completed, so that each flow is there
+ * once; without such a column it is done again.
+ */
+export class MappedTable implements Target {
+  readonly #engine: ClickHouseEngine
+  readonly #name: string
+  readonly #table: string
+  readonly #columns: readonly string[]
+  readonly #fields: readonly FieldName[]
+  readonly #segmentColumn: string | undefined
+
+  constructor({ engine, table, columns }: MappedTableOptions) {
+    this.#engine = engine
+    this.#table = table
+    this.#name = `${identifier(engine.database)}.${identifier(table)}`
+    this.#columns = Object.keys(columns)
+    this.#fields = Object.values(columns)
+    this.#segmentColumn = this.#columns.find((column) => columns[column] === 'segment')
+  }
+
+  async prepare(): Promise<void> {
+    const rows = await this.#engine.query<{ name: string }>(
+      `SELECT name FROM system.columns WHERE database = ${quote(this.#engine.database)} AND table = ${quote(this.#table)}`,
+      {},
+      LIMITS,
+    )
+    if (rows.length === 0) throw new StoreFailure('schema', `there is no table ${this.#name}`)
+    const there = new Set(rows.map(({ name }) => name))
+    const missing = this.#columns.filter((column) => !there.has(column))
+    if (missing.length > 0)
+      throw new StoreFailure('schema', `${this.#name} has no column ${missing.join(', ')}`)
+  }
+
+  async insert(segment: SealedSegment, sources: readonly Source[], dayUnixMs: number): Promise<void> {
+    const names = this.#columns.map(identifier).join(', ')
+    await this.#engine.insertText(
+      `INSERT INTO ${this.#name} (${names}) FORMAT TabSeparated`,
+      Readable.from(this.#text(segment, sources, dayUnixMs), { objectMode: false }),
+      // One block, so one part for each partition.
+      { max_insert_block_size: String(segment.rows + 1) },
+    )
+  }
+
+  async count(segment: SealedSegment): Promise<number | undefined> {
+    if (this.#segmentColumn === undefined) return undefined
+    const [row] = await this.#engine.query<{ rows: number | string }>(
+      `SELECT count() AS rows FROM ${this.#name} WHERE ${identifier(this.#segmentColumn)} = ${segment.key}`,
+      {},
+      LIMITS,
+    )
+    return Number(row?.rows ?? 0)
+  }
+
+  async remove(segment: SealedSegment): Promise<void> {
+    if (this.#segmentColumn === undefined) return
+    await this.#engine.command(
+      `ALTER TABLE ${this.#name} DELETE WHERE ${identifier(this.#segmentColumn)} = ${segment.key}`,
+    )
+    // Old servers delete in the background; the loader counts again before it inserts.
+    if ((await this.count(segment)) !== 0) throw new StoreFailure('retry', 'rows are still being deleted')
+  }
+
+  /** The segment's records of one day as text. Reads the file piece by piece. */
+  async *#text(
+    segment: SealedSegment,
+    sources: readonly Source[],
+    dayUnixMs: number,
+  ): AsyncGenerator<Buffer> {
+    const bySource = new Map(sources.map((source) => [source.number, source]))
+    const from = dayUnixMs - segment.baseUnixMs
+    const piece = Buffer.allocUnsafe(CHUNK * RECORD_SIZE)
+    const file = await open(segment.path, 'r')
+    try {
+      for (let position = 0; position < segment.bytes; ) {
+        const { bytesRead } = await file.read(piece, 0, piece.length, position)
+        if (bytesRead === 0 || bytesRead % RECORD_SIZE !== 0) {
+          throw new StoreFailure('bad_data', `${segment.path} ends within a record`)
+        }
+        position += bytesRead
+        let text = ''
+        for (let at = 0; at < bytesRead; at += RECORD_SIZE) {
+          const first = piece.readUInt32LE(at + RecordOffset.firstMs)
+          if (first < from || first >= from + DAY_MS) continue
+          const source = bySource.get(piece.readUInt16LE(at + RecordOffset.source))
+          const context = { baseUnixMs: segment.baseUnixMs, segment: String(segment.key), source }
+          text += `${rowText(this.#fields, piece, at, context)}\n`
+        }
+        if (text !== '') yield Buffer.from(text)
+        await nextTurn()
+      }
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+function identifier(name: string): string {
+  return `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``
+}
