@@ -25,10 +25,18 @@ const FOR_TESTS = [
   'bird2',
   'frr',
   'nftables', // dropping on the box itself
+  'clickhouse-server', // a real one, old, for a table of somebody's own
 ]
 
 /** What packages start when systemd runs. */
-const SERVICES = { gobgpd: 'gobgpd', exabgp: 'exabgp', bird2: 'bird', frr: 'frr', nftables: 'nftables' }
+const SERVICES = {
+  gobgpd: 'gobgpd',
+  exabgp: 'exabgp',
+  bird2: 'bird',
+  frr: 'frr',
+  nftables: 'nftables',
+  'clickhouse-server': 'clickhouse-server',
+}
 
 /** Toolchains for BPF C, best first. bpf-linker's LLVM must not be older than clang's, so they go together. */
 export const TOOLCHAINS = [
