@@ -70,7 +70,7 @@ export class Aggregator {
   readonly #stops: (() => void | Promise<void>)[] = []
   readonly #startedUnixMs = Date.now()
   /** Losses already counted in `drops`. */
-  #countedLosses = { notProtected: 0, tableFull: 0 }
+  #countedLosses = { notProtected: 0, tableFull: 0, prefixesFull: 0 }
 
   constructor(config: AggregatorConfig, log: Logger = createLogger('flowdam-aggregator')) {
     this.#config = config
@@ -98,6 +98,7 @@ export class Aggregator {
       counters: {
         maxAddresses: config.detect.max_addresses,
         maxEntries: config.detect.max_entries,
+        maxPrefixes: config.detect.max_prefixes,
         idleMs: 60_000,
       },
       onDetection: (detection) => this.bans.detected(detection),
@@ -263,10 +264,11 @@ export class Aggregator {
 
   /** The detector counts for itself, in its hot path; what it lost becomes part of the one list of drops. */
   #countLosses(): void {
-    const { notProtected, tableFull } = this.detector.losses
+    const { notProtected, tableFull, prefixesFull } = this.detector.losses
     this.drops.add('detect', 'not_protected', notProtected - this.#countedLosses.notProtected)
     this.drops.add('detect', 'table_full', tableFull - this.#countedLosses.tableFull)
-    this.#countedLosses = { notProtected, tableFull }
+    this.drops.add('detect', 'prefixes_full', prefixesFull - this.#countedLosses.prefixesFull)
+    this.#countedLosses = { notProtected, tableFull, prefixesFull }
   }
 }
 
@@ -305,6 +307,8 @@ function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRules {
     wide: ban.wide,
     maxActive: ban.max_active,
     maxPerMinute: ban.max_per_minute,
+    carpet: ban.carpet,
+    carpetHosts: ban.carpet_hosts,
     enabled: ban.enabled,
     durationMs: ban.duration,
     dryRun: ban.dry_run,

@@ -23,6 +23,7 @@ export const DROP_REASONS = {
   detect: [
     'table_full', // delta entries
     'not_protected', // delta entries
+    'prefixes_full', // addresses that count in no prefix of their own
   ],
   hooks: [
     'queue_full', // hook runs

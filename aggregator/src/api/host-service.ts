@@ -52,11 +52,12 @@ export function hostService(detector: Detector, bans: Bans, log: Logger): HostSe
       )
       return {
         rates,
-        thresholds: host.thresholds.map(({ limit, current }) => ({
+        thresholds: host.thresholds.map(({ limit, current, of }) => ({
           direction: apiDirection(limit.direction),
           metric: limit.metric,
           threshold: limit.rate,
           current,
+          of,
         })),
         ban: ban && apiBan(ban),
         reason: explain(host, bans),
@@ -79,7 +80,8 @@ export function explain(host: HostView, bans: Bans): string {
   if (!nearest)
     return `Not banned: ${group} and the defaults set no threshold for ${host.policy.prefix.text}.`
   const share = nearest.current / nearest.limit.rate
-  const distance = `${nearest.limit.direction} ${nearest.limit.metric} is at ${Math.round(share * 100)} % of its threshold (${group})`
+  const whose = nearest.of === '' ? '' : ` of ${nearest.of} together`
+  const distance = `${nearest.limit.direction} ${nearest.limit.metric}${whose} is at ${Math.round(share * 100)} % of its threshold (${group})`
   if (share <= 1) return `Not banned: ${distance} and nothing else is nearer.`
   if (!bans.rules.enabled) return `Not banned although ${distance}: ban.enabled is false.`
   const prefix = { bytes: host.address, length: 128, text: formatPrefix(host.address, 128) }

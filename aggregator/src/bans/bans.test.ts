@@ -17,9 +17,10 @@ import { contains, parseAddress, parsePrefix } from '@flowdam/common'
 import fc from 'fast-check'
 import type { Detection } from '../detect/detector.js'
 import { NO_RATES } from '../detect/sample.js'
+import { emptyMix } from '../detect/traffic.js'
 import { quietLog } from '../testing/quiet-log.js'
 import type { Ban, HookAction } from './ban.js'
-import { type BanRules, Bans } from './bans.js'
+import { type BanRules, Bans, type DetectionOutcome } from './bans.js'
 import type { BrakeState } from './brake.js'
 import { Journal, parseJournal } from './journal.js'
 
@@ -35,16 +36,19 @@ const RULES: BanRules = {
   wide: prefixes('198.51.0.0/20'),
   maxActive: 5,
   maxPerMinute: 1000,
+  carpet: 'prefix',
+  carpetHosts: 3,
   enabled: true,
   durationMs: 10_000,
   dryRun: false,
   holdOffMs: 0,
 }
 
-function detection(address: string): Detection {
+function detection(address: string, more: Partial<Detection> = {}): Detection {
   return {
-    address: parseAddress(address),
-    addressText: address,
+    scope: 'host',
+    target: address,
+    prefix: parsePrefix(address),
     direction: 'incoming',
     hostgroup: '',
     metric: 'pps',
@@ -52,8 +56,25 @@ function detection(address: string): Detection {
     value: 5000,
     rates: NO_RATES,
     averages: NO_RATES,
+    mix: emptyMix(),
+    hosts: [],
+    shared: 0,
     receivedAt: 0,
+    ...more,
   }
+}
+
+/** `rates` of the addresses of a prefix, from .2 on. */
+function carpet(prefix: string, rates: readonly number[]): Detection {
+  const net = prefix.slice(0, prefix.indexOf('/')).replace(/0$/, '')
+  return detection(prefix, {
+    scope: 'prefix',
+    hosts: rates.map((rate, index) => {
+      const text = `${net}${index + 2}`
+      return { address: parseAddress(text), text, rate }
+    }),
+    shared: rates.reduce((sum, rate) => sum + rate, 0),
+  })
 }
 
 let scenes = 0
@@ -107,6 +128,12 @@ class Scene {
     this.bans.start()
   }
 
+  detect(address: string): DetectionOutcome {
+    const [outcome, ...others] = this.bans.detected(detection(address))
+    assert.ok(outcome && others.length === 0)
+    return outcome
+  }
+
   add(prefix: string, durationMs = 0): Ban {
     return this.bans.add({
       prefix,
@@ -127,9 +154,9 @@ class Scene {
 describe('bans', () => {
   it('hold for their duration after the attack was last seen', () => {
     const s = new Scene(RULES)
-    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'banned')
+    assert.equal(s.detect('203.0.113.9').outcome, 'banned')
     s.now += 9000
-    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'extended')
+    assert.equal(s.detect('203.0.113.9').outcome, 'extended')
     s.now += 9999
     s.bans.tick()
     assert.deepEqual(s.prefixes(), ['203.0.113.9/32'])
@@ -166,11 +193,11 @@ describe('bans', () => {
     const s = new Scene({ ...RULES, holdOffMs: 60_000 })
     s.bans.detected(detection('203.0.113.9'))
     s.bans.remove('203.0.113.9', 'me', '')
-    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'held_off')
+    assert.equal(s.detect('203.0.113.9').outcome, 'held_off')
     s.restart()
-    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'held_off')
+    assert.equal(s.detect('203.0.113.9').outcome, 'held_off')
     s.now += 60_000
-    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'banned')
+    assert.equal(s.detect('203.0.113.9').outcome, 'banned')
     s.bans.stop()
   })
 
@@ -193,14 +220,14 @@ describe('bans', () => {
     s.restart()
     assert.equal(s.bans.brake.state, 'paused')
     assert.equal(s.bans.brake.reason, 'maintenance')
-    const refused = s.bans.detected(detection('203.0.113.10'))
+    const refused = s.detect('203.0.113.10')
     assert.ok(refused.outcome === 'refused' && refused.reason === 'paused')
-    assert.equal(s.bans.detected(detection('203.0.113.9')).outcome, 'extended')
+    assert.equal(s.detect('203.0.113.9').outcome, 'extended')
     s.add('203.0.113.11')
     assert.deepEqual(s.prefixes(), ['203.0.113.9/32', '203.0.113.11/32'])
     s.bans.resume('me', 'done')
     s.restart()
-    assert.equal(s.bans.detected(detection('203.0.113.10')).outcome, 'banned')
+    assert.equal(s.detect('203.0.113.10').outcome, 'banned')
     s.bans.stop()
   })
 
@@ -217,16 +244,16 @@ describe('bans', () => {
     const s = new Scene({ ...RULES, maxActive: 2 })
     s.bans.detected(detection('203.0.113.9'))
     s.bans.detected(detection('203.0.113.10'))
-    const over = s.bans.detected(detection('203.0.113.11'))
+    const over = s.detect('203.0.113.11')
     assert.ok(over.outcome === 'refused' && over.reason === 'max_active')
     assert.equal(s.bans.brake.state, 'tripped')
     s.now += 20_000
     s.restart()
     assert.deepEqual(s.prefixes(), [])
-    const after = s.bans.detected(detection('203.0.113.11'))
+    const after = s.detect('203.0.113.11')
     assert.ok(after.outcome === 'refused' && after.reason === 'tripped', 'room again, and still tripped')
     s.bans.resume('me', 'looked')
-    assert.equal(s.bans.detected(detection('203.0.113.11')).outcome, 'banned')
+    assert.equal(s.detect('203.0.113.11').outcome, 'banned')
     s.bans.stop()
   })
 
@@ -237,11 +264,44 @@ describe('bans', () => {
     s.bans.tick()
     s.bans.detected(detection('203.0.113.10'))
     s.restart()
-    const over = s.bans.detected(detection('203.0.113.11'))
+    const over = s.detect('203.0.113.11')
     assert.ok(over.outcome === 'refused' && over.reason === 'rate_limit')
     assert.equal(s.bans.brake.state, 'running')
     s.now += 30_000
-    assert.equal(s.bans.detected(detection('203.0.113.11')).outcome, 'banned')
+    assert.equal(s.detect('203.0.113.11').outcome, 'banned')
+    s.bans.stop()
+  })
+
+  it('of a carpet bombing are the prefix, within the guard rails, and last while it does', () => {
+    const s = new Scene({ ...RULES, exempt: [] })
+    s.bans.detected(carpet('203.0.113.0/24', new Array(100).fill(50)))
+    assert.deepEqual(s.prefixes(), ['203.0.113.0/24'])
+    const again = s.bans.detected(carpet('203.0.113.0/24', new Array(100).fill(50)))
+    assert.deepEqual(
+      again.map(({ outcome }) => outcome),
+      ['extended'],
+    )
+    s.bans.stop()
+  })
+
+  it('of a carpet bombing are as many addresses as needed, at most carpet_hosts, where the prefix may not be banned', () => {
+    // 203.0.113.1 in it is exempt.
+    const s = new Scene(RULES)
+    s.bans.detected(carpet('203.0.113.0/24', [100, 500, 450, 50]))
+    assert.deepEqual(s.prefixes(), ['203.0.113.2/32'], '1100 over 1000: one is enough')
+    s.bans.detected(carpet('203.0.113.0/24', new Array(50).fill(50)))
+    assert.deepEqual(s.prefixes(), ['203.0.113.2/32', '203.0.113.3/32', '203.0.113.4/32'])
+    s.bans.stop()
+    const hosts = new Scene({ ...RULES, exempt: [], carpet: 'hosts' })
+    hosts.bans.detected(carpet('203.0.113.0/24', new Array(50).fill(50)))
+    assert.equal(hosts.prefixes().length, 3)
+    hosts.bans.stop()
+  })
+
+  it('spare the prefix when one address has most of the traffic', () => {
+    const s = new Scene({ ...RULES, exempt: [] })
+    s.bans.detected(carpet('203.0.113.0/24', [900, 100, 100]))
+    assert.deepEqual(s.prefixes(), ['203.0.113.2/32'])
     s.bans.stop()
   })
 
@@ -288,6 +348,8 @@ describe('bans', () => {
       wide: fc.constantFrom(RULES.wide, []),
       maxActive: fc.constantFrom(0, 2, 5, 100),
       maxPerMinute: fc.constantFrom(2, 1000, 1000),
+      carpet: fc.constant('prefix' as const),
+      carpetHosts: fc.constant(3),
       enabled: fc.constantFrom(true, true, true, false),
       durationMs: fc.constantFrom(1000, 10_000, 60_000),
       dryRun: fc.constantFrom(false, false, true),

@@ -4,7 +4,6 @@ import {
   describeError,
   FlowdamError,
   formatDuration,
-  formatPrefix,
   type Logger,
   type Prefix,
   parsePrefix,
@@ -16,8 +15,9 @@ import { type Ban, type HookAction, type HookRun, newBanId } from './ban.js'
 import { Brake, type BrakeStatus, RELEASED } from './brake.js'
 import { Guard, GuardError, type GuardReason, type GuardRules } from './guard.js'
 import type { Journal, JournalEntry } from './journal.js'
+import { banTargets, type CarpetRules } from './targets.js'
 
-export interface BanRules extends GuardRules {
+export interface BanRules extends GuardRules, CarpetRules {
   enabled: boolean
   durationMs: number
   dryRun: boolean
@@ -165,18 +165,29 @@ export class Bans {
     this.#endForbidden()
   }
 
-  /** A threshold is exceeded: bans, or extends the ban that covers the address. */
-  detected(detection: Detection): DetectionOutcome {
+  /** A threshold is exceeded: bans, or extends the ban that covers it. One outcome for each prefix to be banned. */
+  detected(detection: Detection): DetectionOutcome[] {
+    const targets = banTargets(
+      detection,
+      this.#rules,
+      (prefix) => this.#covering(prefix) !== undefined || this.#guard.prefixObjection(prefix) === undefined,
+    )
+    if (targets.length === 0) {
+      this.#logRepeated(
+        detection.target,
+        'attack detected; no address or prefix of it may be banned',
+        detection,
+      )
+    }
+    return targets.map((prefix) => this.#decide(prefix, detection))
+  }
+
+  #decide(prefix: Prefix, detection: Detection): DetectionOutcome {
     const now = this.#clock()
-    const covering = this.#covering(detection.address)
+    const covering = this.#covering(prefix)
     if (covering) {
       this.#extend(covering, now)
       return { outcome: 'extended', ban: covering.ban }
-    }
-    const prefix: Prefix = {
-      bytes: detection.address,
-      length: 128,
-      text: formatPrefix(detection.address, 128),
     }
     if (!this.#rules.enabled) {
       this.#logRepeated(prefix.text, 'attack detected; ban.enabled is false', detection)
@@ -203,7 +214,7 @@ export class Bans {
       averages,
       hostgroup,
       who: 'detector',
-      reason: `${metric} ${Math.round(value)} over ${Math.round(threshold)}`,
+      reason: `${metric}${detection.scope === 'host' ? '' : ` of ${detection.target}`} ${Math.round(value)} over ${Math.round(threshold)}`,
     })
     return { outcome: 'banned', ban }
   }
@@ -325,7 +336,7 @@ export class Bans {
 
   /** The ban in force that covers an address. */
   covering(address: Uint8Array): Ban | undefined {
-    return this.#covering(address)?.ban
+    return this.#covering({ bytes: address, length: 128, text: '' })?.ban
   }
 
   /** Until when the detector leaves this prefix alone; 0 when it does not. */
@@ -474,9 +485,8 @@ export class Bans {
     }
   }
 
-  #covering(address: Uint8Array): { ban: Ban; prefix: Prefix; journaledUntil: number } | undefined {
-    const host: Prefix = { bytes: address, length: 128, text: '' }
-    for (const entry of this.#active.values()) if (contains(entry.prefix, host)) return entry
+  #covering(prefix: Prefix): { ban: Ban; prefix: Prefix; journaledUntil: number } | undefined {
+    for (const entry of this.#active.values()) if (contains(entry.prefix, prefix)) return entry
     return undefined
   }
 

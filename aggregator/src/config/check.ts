@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
-import { type ConfigIssue, contains, formatHostPort, isLoopback, PrefixSet } from '@flowdam/common'
+import { type ConfigIssue, contains, formatHostPort, isIpv4, isLoopback, PrefixSet } from '@flowdam/common'
+import { parseLevel } from '../detect/policies.js'
 import type { AggregatorConfig } from './schema.js'
 
 /** What a schema cannot say: how the parts of the file fit together, and the world around it. */
@@ -54,6 +55,17 @@ function checkHostgroups(config: AggregatorConfig): ConfigIssue[] {
         issues.push({ path, message: `${prefix.text} is already in hostgroup '${owner}'` })
       }
       owners.set(prefix.text, group.name)
+    }
+    for (const key of Object.keys(group.carpet ?? {})) {
+      const level = parseLevel(key)
+      const holds = group.prefixes.some(
+        (prefix) => prefix.length <= level.length && isIpv4(prefix.bytes) === level.ipv4,
+      )
+      if (holds) continue
+      issues.push({
+        path: ['hostgroups', index, 'carpet', key],
+        message: `no prefix of '${group.name}' holds a whole /${key.slice(key.indexOf('/') + 1)}; a threshold for the hostgroup's addresses together is 'total'`,
+      })
     }
   }
   return issues

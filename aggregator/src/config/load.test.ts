@@ -32,6 +32,8 @@ describe('aggregator.yaml', () => {
       max_per_minute: 60,
       dry_run: false,
       hold_off: 300_000,
+      carpet: 'prefix',
+      carpet_hosts: 16,
       wide: [],
     })
     assert.equal(config.store.engine, 'embedded')
@@ -75,6 +77,12 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
       [`${NETWORKS}thresholds: { incoming: { ppps: 1 } }`, /did you mean 'pps'\?/],
       [`${NETWORKS}thresholds: { incoming: { pps: 0 } }`, /^2:\d+: thresholds\.incoming\.pps: .*write 'off'/],
       [`${NETWORKS}thresholds: { incoming: { pps: fast } }`, /'fast' is not a rate/],
+      [`${NETWORKS}thresholds: { carpet: { ipv4/32: {} } }`, /no length such as 'ipv4\/24'/],
+      [`${NETWORKS}thresholds: { carpet: { ipv4/24: { pps: 1k } } }`, /carpet\.ipv4\/24\.pps: unknown key/],
+      [
+        `${NETWORKS}hostgroups: [{ name: a, prefixes: [203.0.113.0/28], carpet: { ipv4/24: { incoming: { pps: 1k } } } }]`,
+        /hostgroups\.0\.carpet\.ipv4\/24: no prefix of 'a' holds a whole \/24/,
+      ],
       [`${NETWORKS}thresholds: { window: 10ms }`, /from 100ms to 60s/],
       [`${NETWORKS}ban: { duration: 30 }`, /^2:8: ban\.duration: '30' is not a time/],
       [`${NETWORKS}ban: { wide: [10.0.0.0/8] }`, /10\.0\.0\.0\/8 is outside/],

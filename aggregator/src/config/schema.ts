@@ -59,10 +59,26 @@ const zWindow = zDuration.refine(
   'a window lasts from 100ms to 60s; several times the agents’ detect_interval is sensible',
 )
 
+const directionShape = { incoming: zThresholds.optional(), outgoing: zThresholds.optional() }
+
+/** By length, `ipv4/24`: all addresses of each prefix of that length together. */
+const zCarpet = z.record(z.string(), z.strictObject(directionShape)).superRefine((levels, context) => {
+  for (const key of Object.keys(levels)) {
+    const [, family, length] = /^ipv([46])\/(\d{1,3})$/.exec(key) ?? []
+    if (Number(length) >= (family === '4' ? 8 : 16) && Number(length) < (family === '4' ? 32 : 128)) continue
+    context.addIssue({
+      code: 'custom',
+      path: [key],
+      message: "is no length such as 'ipv4/24' (8 to 31) or 'ipv6/48' (16 to 127)",
+    })
+  }
+})
+
 const policyShape = {
-  incoming: zThresholds.optional(),
-  outgoing: zThresholds.optional(),
+  ...directionShape,
   window: zWindow.optional(),
+  carpet: zCarpet.optional(),
+  total: z.strictObject(directionShape).optional(),
 }
 
 const zHostgroup = z.strictObject({
@@ -80,6 +96,8 @@ const zBan = z.strictObject({
   max_per_minute: z.number().int().min(1).default(60),
   dry_run: z.boolean().default(false),
   hold_off: zDuration.default(300_000),
+  carpet: z.enum(['prefix', 'hosts']).default('prefix'),
+  carpet_hosts: z.number().int().min(1).max(256).default(16),
   wide: z.array(zPrefix).default([]),
 })
 
@@ -112,6 +130,7 @@ export const aggregatorSchema = z.strictObject({
     .strictObject({
       max_addresses: zRate.default(1_048_576),
       max_entries: zRate.default(16_777_216),
+      max_prefixes: zRate.default(65_536),
     })
     .prefault({}),
   ban: zBan.prefault({}),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { formatAddress, parseAddress, parsePrefix } from '@flowdam/common'
+import { contains, formatAddress, parseAddress, parsePrefix } from '@flowdam/common'
 import { DELTA_SIZE, encodeDelta, type HostDelta } from '@flowdam/proto'
 import fc from 'fast-check'
 import { Counters, type CountersOptions } from './counters.js'
@@ -12,7 +12,11 @@ import { WINDOW_SLACK } from './window.js'
 
 const policies = new PolicySet({
   networks: [parsePrefix('203.0.113.0/24'), parsePrefix('2001:db8::/32')],
-  thresholds: {},
+  thresholds: {
+    incoming: { dns_pps: 1 },
+    carpet: { 'ipv4/24': { incoming: { pps: 1 } }, 'ipv6/48': { incoming: { ntp_bps: 1 } } },
+    total: { incoming: { pps: 1 } },
+  },
   hostgroups: [
     { name: 'web', prefixes: [parsePrefix('203.0.113.0/28')], window: 250 },
     { name: 'six', prefixes: [parsePrefix('2001:db8::/48')], window: 3000 },
@@ -30,7 +34,7 @@ const entry: fc.Arbitrary<HostDelta> = fc.record({
   direction: fc.nat(1),
   class: fc.nat(5),
   marks: fc.nat(3),
-  vector: fc.constant(0),
+  vector: fc.nat(3),
   flows: fc.nat(1000),
   packets: fc.nat(2 ** 33),
   bytes: fc.nat(2 ** 43),
@@ -63,17 +67,16 @@ function naiveSums(
     for (const delta of entries) {
       const text = formatAddress(delta.addr)
       if (text.startsWith('198.')) continue
-      const row = sums.get(text) ?? new Float64Array(ROW_SLOTS)
+      const row = sums.get(text) ?? new Float64Array(policies.layout.slots)
       sums.set(text, row)
-      addToSlots(
-        row,
-        delta.direction * DIRECTION_SLOTS,
-        delta.class,
-        delta.marks,
-        scale === 1 ? delta.packets : Math.round(delta.packets * scale),
-        scale === 1 ? delta.bytes : Math.round(delta.bytes * scale),
-        scale === 1 ? delta.flows : Math.round(delta.flows * scale),
-      )
+      const packets = scale === 1 ? delta.packets : Math.round(delta.packets * scale)
+      const bytes = scale === 1 ? delta.bytes : Math.round(delta.bytes * scale)
+      const flows = scale === 1 ? delta.flows : Math.round(delta.flows * scale)
+      addToSlots(row, delta.direction * DIRECTION_SLOTS, delta.class, delta.marks, packets, bytes, flows)
+      const at = (policies.layout.vectorSlots[delta.vector] as number) + delta.direction * 2
+      if (at < ROW_SLOTS) continue
+      row[at] = (row[at] as number) + packets
+      row[at + 1] = (row[at + 1] as number) + bytes
     }
   }
   return sums
@@ -84,7 +87,7 @@ function actualSums(counters: Counters, window: number): Map<string, Float64Arra
   if (!from) return new Map()
   const sums = new Map<string, Float64Array>()
   for (let row = 0; row < counters.table.highWater; row++) {
-    const values = from.sums.slice(from.base(row), from.base(row) + ROW_SLOTS)
+    const values = from.sums.slice(from.base(row), from.base(row) + policies.layout.slots)
     if (values.some((value) => value !== 0)) sums.set(formatAddress(counters.table.address(row)), values)
   }
   return sums
@@ -112,11 +115,26 @@ describe('window sums', () => {
               withoutZero(expected),
               `window ${windowMs}`,
             )
-            const total = new Float64Array(ROW_SLOTS)
-            for (const row of expected.values())
-              for (const [slot, value] of row.entries()) total[slot] = (total[slot] ?? 0) + value
+            const sumOf = (member: (text: string) => boolean) => {
+              const total = new Float64Array(policies.layout.slots)
+              for (const [text, row] of expected) {
+                if (!member(text)) continue
+                for (const [slot, value] of row.entries()) total[slot] = (total[slot] ?? 0) + value
+              }
+              return total
+            }
             const window = counters.windows[index]
-            assert.deepEqual(window?.totalSums(), total, 'total')
+            assert.deepEqual(
+              window?.sumCells(counters.cells.all()),
+              sumOf(() => true),
+              'total',
+            )
+            for (const { name, prefix, cells } of counters.cells.aggregates()) {
+              const inside = (text: string) => !prefix || contains(prefix, parsePrefix(text))
+              assert.deepEqual(window?.sumCells(cells), sumOf(inside), name)
+            }
+            const web = sumOf((text) => contains(parsePrefix('203.0.113.0/28'), parsePrefix(text)))
+            assert.deepEqual(window?.sumCells(counters.cells.cellsOfGroup(0)), web, 'hostgroup')
           }
         }
         // Long after the last packet nothing is left, not even a rounding error, and no row.
@@ -125,12 +143,16 @@ describe('window sums', () => {
         counters.advance(now + roomy.idleMs)
         assert.equal(counters.table.size, 0)
         assert.equal(counters.heldEntries, 0)
+        assert.deepEqual(
+          [...counters.cells.aggregates()].map(({ name }) => name),
+          ['total'],
+        )
         for (const window of counters.windows) {
           for (let row = 0; row < counters.table.highWater; row++) {
             const base = window.base(row)
-            assert.ok(window.sums.slice(base, base + ROW_SLOTS).every((value) => value === 0))
+            assert.ok(window.sums.slice(base, base + policies.layout.slots).every((value) => value === 0))
           }
-          assert.ok(window.groupSums.every((value) => value === 0))
+          assert.ok(window.cellSums.every((value) => value === 0))
         }
       }),
       { numRuns: 300 },
@@ -153,7 +175,7 @@ describe('window sums', () => {
       counters.add(new Slice(now - 100, now, encode(hosts.map(delta)), undefined, undefined), now)
     send(1000, '203.0.113.1', '203.0.113.2', '203.0.113.3', '203.0.113.4')
     send(1100, '203.0.113.5', '203.0.113.5', '198.51.100.1')
-    assert.deepEqual(counters.losses, { notProtected: 1, tableFull: 2, cutShort: 0 })
+    assert.deepEqual(counters.losses, { notProtected: 1, tableFull: 2, cutShort: 0, prefixesFull: 0 })
     // .1 stays busy, the others fall idle: three places for new ones.
     send(5000, '203.0.113.1')
     send(5100, '203.0.113.6', '203.0.113.7', '203.0.113.8', '203.0.113.9')
@@ -183,6 +205,6 @@ describe('window sums', () => {
     counters.advance(100_000)
     assert.ok(longest)
     const base = longest.base(0)
-    assert.ok(longest.sums.slice(base, base + ROW_SLOTS).every((value) => value === 0))
+    assert.ok(longest.sums.slice(base, base + policies.layout.slots).every((value) => value === 0))
   })
 })

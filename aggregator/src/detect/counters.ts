@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AddressTable, NO_ROW } from './address-table.js'
+import { Cells } from './cells.js'
 import { IdleQueue } from './idle-queue.js'
 import type { Policy, PolicySet } from './policies.js'
 import { RowMemory, RowWord } from './row-memory.js'
@@ -7,12 +8,14 @@ import { ENTRY_WORDS, type Slice } from './slice.js'
 import { BLOCK, type Released, SlidingWindow } from './window.js'
 
 export interface CountersOptions {
-  /** Most addresses with counters at the same time; 256 bytes each and window, plus 80. */
+  /** Most addresses with counters at the same time; 256 bytes each and window (32 more for each vector), plus 80. */
   maxAddresses: number
-  /** Most delta entries held by all windows together, 46 bytes each; the oldest go early beyond it. */
+  /** Most delta entries held by all windows together, 48 bytes each; the oldest go early beyond it. */
   maxEntries: number
   /** How long an idle address keeps its row, milliseconds. */
   idleMs: number
+  /** Most prefixes whose addresses are counted together, 256 bytes each and window. */
+  maxPrefixes?: number
 }
 
 export const DEFAULT_COUNTERS: CountersOptions = {
@@ -31,6 +34,8 @@ export interface CounterLosses {
   tableFull: number
   /** Slices taken out of a window before their time, because maxEntries was reached. */
   cutShort: number
+  /** Addresses whose prefix is not counted, for want of room. */
+  prefixesFull: number
 }
 
 /** Window sums for each protected address that moves, for hostgroups and in total. */
@@ -38,7 +43,8 @@ export class Counters {
   readonly policies: PolicySet
   readonly table: AddressTable
   readonly windows: readonly SlidingWindow[]
-  readonly losses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0 }
+  readonly cells: Cells
+  readonly losses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 }
   /** When each row last fired, incoming and outgoing, by the detector's clock; 0 for never. */
   readonly lastFired: Float64Array
   /** Rows that the last `add` left over a budget, each once. */
@@ -57,13 +63,14 @@ export class Counters {
     const rows = options.maxAddresses
     this.#options = options
     this.policies = policies
-    this.#memory = new RowMemory(rows, policies.windowsMs.length)
+    this.#memory = new RowMemory(rows, policies.windowsMs.length, policies.layout.slots)
     this.table = new AddressTable(this.#memory)
     this.over = new Int32Array(rows)
     this.lastFired = new Float64Array(rows * 2)
     this.#idle = new IdleQueue(rows)
+    this.cells = new Cells(policies, options.maxPrefixes)
     this.windows = policies.windowsMs.map(
-      (ms, index) => new SlidingWindow(ms, index, this.#memory, policies.groups.length),
+      (ms, index) => new SlidingWindow(ms, index, this.#memory, policies.layout, this.cells.highWater),
     )
   }
 
@@ -75,6 +82,10 @@ export class Counters {
     return this.policies.policies[
       this.#memory.words[row * this.#memory.wordStride + RowWord.policy] as number
     ] as Policy
+  }
+
+  cellOfRow(row: number): number {
+    return this.#memory.words[row * this.#memory.wordStride + RowWord.cell] as number
   }
 
   /** Entries of this address that some window holds; 0 is idle. */
@@ -135,7 +146,7 @@ export class Counters {
 
   /** Turns guesses into rows, and holds each row for its entry. */
   #resolveRows(slice: Slice, from: number, to: number, removals: number): void {
-    const { words, rows, groups } = slice
+    const { words, rows, cells } = slice
     const { words: info, wordStride } = this.#memory
     const table = this.table
     for (let i = from; i < to; i++) {
@@ -149,7 +160,7 @@ export class Counters {
       }
       if (row === NO_ROW) continue
       const head = row * wordStride
-      groups[i] = info[head + RowWord.group] as number
+      cells[i] = info[head + RowWord.cell] as number
       // At once: a row that is held cannot be taken for a new address of the same message.
       info[head + RowWord.live] = (info[head + RowWord.live] as number) + 1
     }
@@ -177,7 +188,8 @@ export class Counters {
   }
 
   #newRow(words: Uint32Array, key: number): number {
-    const policy = this.policies.indexOf(new Uint8Array(words.buffer, key * 4, 16))
+    const address = new Uint8Array(words.buffer, key * 4, 16)
+    const policy = this.policies.indexOf(address)
     if (policy === undefined) {
       this.losses.notProtected++
       return NO_ROW
@@ -192,8 +204,14 @@ export class Counters {
     const { words: info, wordStride } = this.#memory
     const at = row * wordStride
     info[at + RowWord.policy] = policy
-    const group = (this.policies.policies[policy] as Policy).group
-    info[at + RowWord.group] = group < 0 ? this.policies.groups.length : group
+    const { group } = this.policies.policies[policy] as Policy
+    const cell = this.cells.take(address, group)
+    if (cell >= this.cells.room) {
+      this.cells.room = Math.max(256, cell * 2)
+      for (const window of this.windows) window.growCells(this.cells.room)
+    }
+    this.losses.prefixesFull = this.cells.refused
+    info[at + RowWord.cell] = cell
     return row
   }
 
@@ -205,6 +223,7 @@ export class Counters {
       if (row < 0) return
       // A row that moved again is not idle; it comes back into the queue when it next falls idle.
       if (this.liveEntries(row) !== 0) continue
+      this.cells.giveBack(this.cellOfRow(row))
       this.table.remove(row)
       freed++
     }

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parsePrefix } from '@flowdam/common'
-import { DeltaClass } from '@flowdam/proto'
+import { ATTACK_VECTORS, DeltaClass } from '@flowdam/proto'
 import fc from 'fast-check'
 import { delta, hostDeltas } from '../testing/delta-agent.js'
 import { type Detection, Detector } from './detector.js'
-import { PolicySet, type Thresholds } from './policies.js'
+import { type DetectionSource, PolicySet, type Thresholds } from './policies.js'
 
 const VICTIM = '203.0.113.9'
 
@@ -68,7 +68,7 @@ describe('detector', () => {
     assert.ok(first)
     assert.ok(first.at - began <= 300, `after ${first.at - began} ms`)
     assert.equal(first.metric, 'pps')
-    assert.equal(first.addressText, VICTIM)
+    assert.equal(first.target, VICTIM)
     assert.equal(first.direction, 'incoming')
     // The size of the flood, not the average over a window that it has not filled yet.
     assert.equal(first.value, 100_000)
@@ -233,6 +233,123 @@ describe('detector', () => {
     s.wait(5000)
     s.detector.top('pps', 1)
     assert.equal(s.detector.trackedAddresses, 0)
+  })
+})
+
+describe('thresholds of many addresses together', () => {
+  const carpet = (source: Partial<DetectionSource>) =>
+    scene(
+      new PolicySet({
+        networks: [
+          parsePrefix('203.0.113.0/24'),
+          parsePrefix('198.51.100.0/22'),
+          parsePrefix('2001:db8::/32'),
+        ],
+        thresholds: { incoming: { pps: 1000 } },
+        hostgroups: [],
+        ...source,
+      }),
+    )
+  /** `pps` to each of `addresses` for so many tenths of a second. */
+  const bomb = (s: ReturnType<typeof scene>, addresses: readonly string[], pps: number, tenths: number) => {
+    for (let i = 0; i < tenths; i++) {
+      s.wait(100)
+      s.send(
+        'edge1',
+        100,
+        addresses.map((address) => delta(address, pps / 10, pps * 10)),
+      )
+    }
+  }
+  const hosts = (net: string, count: number) => Array.from({ length: count }, (_, index) => `${net}${index}`)
+
+  it('fire when no address does: the prefix, with its addresses and what they get', () => {
+    const s = carpet({
+      thresholds: { incoming: { pps: 1000 }, carpet: { 'ipv4/24': { incoming: { pps: 10_000 } } } },
+    })
+    bomb(s, hosts('203.0.113.', 100), 90, 30)
+    assert.equal(s.detections.length, 0)
+    const began = s.now()
+    bomb(s, hosts('203.0.113.', 100), 500, 10)
+    const [first] = s.detections
+    assert.ok(first && first.at - began <= 300)
+    assert.equal(first.scope, 'prefix')
+    assert.equal(first.target, '203.0.113.0/24')
+    assert.equal(first.prefix?.text, '203.0.113.0/24')
+    assert.equal(first.hosts.length, 100)
+    assert.equal(first.value, 50_000)
+    assert.equal(first.rates.incoming.udp.pps, 50_000)
+    assert.ok(first.shared > 10_000)
+    assert.ok(s.detections.every(({ scope }) => scope === 'prefix'))
+  })
+
+  it('leave an address alone that is over its own: that one fires, the prefix does not', () => {
+    const s = carpet({
+      thresholds: { incoming: { pps: 1000 }, carpet: { 'ipv4/24': { incoming: { pps: 10_000 } } } },
+    })
+    bomb(s, ['203.0.113.9'], 100_000, 30)
+    assert.deepEqual([...new Set(s.detections.map(({ target }) => target))], ['203.0.113.9'])
+  })
+
+  it('hold for every length, IPv4 and IPv6, and are inherited by longest match', () => {
+    const s = carpet({
+      thresholds: {
+        carpet: { 'ipv4/24': { incoming: { pps: 10_000 } }, 'ipv6/64': { incoming: { pps: 5000 } } },
+      },
+      hostgroups: [
+        {
+          name: 'tough',
+          prefixes: [parsePrefix('203.0.113.0/24')],
+          carpet: { 'ipv4/24': { incoming: { pps: 100_000 } }, 'ipv4/28': { incoming: { pps: 2000 } } },
+        },
+      ],
+    })
+    bomb(s, hosts('203.0.113.', 200), 100, 10)
+    assert.equal(s.detections.length, 0, 'the hostgroup allows 100 000')
+    bomb(s, hosts('203.0.113.', 16), 200, 10)
+    assert.equal(s.detections[0]?.target, '203.0.113.0/28')
+    bomb(s, [], 0, 50)
+    s.detections.length = 0
+    bomb(s, hosts('2001:db8:0:7::', 100), 100, 10)
+    assert.equal(s.detections[0]?.target, '2001:db8:0:7::/64')
+    bomb(s, hosts('198.51.101.', 200), 100, 10)
+    assert.equal(s.detections.at(-1)?.target, '198.51.101.0/24')
+  })
+
+  it('hold for hostgroups and in total', () => {
+    const s = carpet({
+      thresholds: { incoming: { pps: 1000 }, total: { incoming: { pps: 20_000 } } },
+      hostgroups: [
+        { name: 'web', prefixes: [parsePrefix('203.0.113.0/25')], total: { incoming: { pps: 5000 } } },
+      ],
+    })
+    bomb(s, hosts('203.0.113.', 100), 60, 15)
+    assert.deepEqual(
+      [...new Set(s.detections.map(({ scope, target }) => `${scope} ${target}`))],
+      ['hostgroup web'],
+    )
+    bomb(s, [], 0, 50)
+    s.detections.length = 0
+    bomb(s, hosts('198.51.100.', 250), 100, 15)
+    assert.deepEqual([...new Set(s.detections.map(({ scope }) => scope))], ['total'])
+    assert.equal(s.detector.host('203.0.113.5')?.thresholds.length, 1)
+  })
+
+  it('hold for each reflector’s port by itself', () => {
+    const s = carpet({ thresholds: { incoming: { pps: 100_000, ntp_pps: 500, dns_bps: 1e6 } } })
+    const ntp = ATTACK_VECTORS.find(({ name }) => name === 'ntp')?.number ?? 0
+    for (let i = 0; i < 10; i++) {
+      s.wait(100)
+      s.send('edge1', 100, [
+        delta(VICTIM, 5000, 500_000),
+        delta('203.0.113.10', 100, 48_000, { vector: ntp }),
+      ])
+    }
+    assert.deepEqual([...new Set(s.detections.map(({ target }) => target))], ['203.0.113.10'])
+    const [first] = s.detections
+    assert.equal(first?.metric, 'ntp_pps')
+    assert.equal(first?.value, 1000)
+    assert.deepEqual(first?.mix.vectors, [{ name: 'ntp', packets: 100, bytes: 48_000 }])
   })
 })
 

@@ -1,20 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatAddress, parseAddress } from '@flowdam/common'
+import { formatAddress, formatPrefix, type Prefix, parseAddress } from '@flowdam/common'
 import type { HostDeltas } from '@flowdam/proto'
 import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
 import { NO_ROW } from './address-table.js'
+import type { Aggregate } from './cells.js'
 import { type CounterLosses, Counters, type CountersOptions } from './counters.js'
 import type { Limit, Policy, PolicySet } from './policies.js'
-import { type HostRates, largerRates, metricRate, NO_RATES, ratesOf, sumRow } from './sample.js'
+import { type HostRates, largerRates, NO_RATES, ratesOf } from './sample.js'
 import { Slice } from './slice.js'
-import { DIRECTION_SLOTS, DIRECTIONS, type Direction, FLOWS_SLOT, type Metric, ROW_SLOTS } from './slots.js'
+import { DIRECTION_SLOTS, DIRECTIONS, type Direction, FLOWS_SLOT, type Metric } from './slots.js'
 import { Timeline } from './timeline.js'
+import { mixOf, ofCells, ofRow, sumEntries, type TrafficMix, type Which } from './traffic.js'
 import type { SlidingWindow } from './window.js'
+
+/** One address, or many together: what a threshold is about. */
+export type Scope = 'host' | Aggregate['scope']
+
+/** An address's part of what an aggregate counts. */
+export interface HostShare {
+  address: Uint8Array
+  text: string
+  /** Of the metric that fired, averaged over the window, in the metric's unit. */
+  rate: number
+}
 
 /** A threshold was exceeded. */
 export interface Detection {
-  address: Uint8Array
-  addressText: string
+  scope: Scope
+  /** For people: the address, the prefix, the hostgroup's name, or "total". */
+  target: string
+  /** The address (/32, /128) or prefix; undefined for a hostgroup and the total. */
+  prefix: Prefix | undefined
   direction: Direction
   hostgroup: string
   metric: Metric
@@ -22,10 +38,16 @@ export interface Detection {
   threshold: number
   /** What the metric is now, as in `rates`; always above the threshold. */
   value: number
-  /** What the address does now: the larger of the last interval and the window, so that a young flood shows its size. */
+  /** What the target does now: the larger of the last interval and the window, so that a young flood shows its size. */
   rates: HostRates
   /** Averages over the window. */
   averages: HostRates
+  /** What the last interval is made of, in the detection's direction. */
+  mix: TrafficMix
+  /** For many addresses: those with most of the metric, largest first, without any that is over a threshold of its own. */
+  hosts: readonly HostShare[]
+  /** How much of the metric such addresses have together, averaged over the window. */
+  shared: number
   /** performance.now() when the message that made it fire came in. */
   receivedAt: number
 }
@@ -34,7 +56,8 @@ export interface HostView {
   address: Uint8Array
   policy: Policy
   rates: HostRates
-  thresholds: { limit: Limit; current: number }[]
+  /** Nearest to firing first. `of` names what is counted: empty for the address itself. */
+  thresholds: { limit: Limit; current: number; of: string }[]
 }
 
 export interface HostSummary {
@@ -58,6 +81,13 @@ export interface DetectorOptions {
 
 /** The last second or so of traffic is "now" for status and top. */
 const ADVANCE_MS = 250
+/** Beyond this many cells, aggregates are compared only every EVALUATE_MS. */
+const MANY_CELLS = 4096
+const EVALUATE_MS = 50
+/** Least time between two looks at an aggregate's addresses, which goes through all rows. */
+const LOOK_MS = 200
+/** Addresses that a detection of an aggregate names. */
+const MOST_HOSTS = 256
 
 /** Takes host deltas, keeps exact window sums, and says when a threshold is exceeded. */
 export class Detector implements DeltaSink {
@@ -66,7 +96,8 @@ export class Detector implements DeltaSink {
   readonly #repeatMs: number
   readonly #timelines = new Map<string, { timeline: Timeline; lastSeq: number }>()
   #counters: Counters
-  #pastLosses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0 }
+  #pastLosses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 }
+  #evaluatedAt = 0
   #timer: NodeJS.Timeout | undefined
   messages = 0
   entries = 0
@@ -103,8 +134,9 @@ export class Detector implements DeltaSink {
   }
 
   get losses(): CounterLosses {
-    const { notProtected, tableFull, cutShort } = this.#counters.losses
+    const { notProtected, tableFull, cutShort, prefixesFull } = this.#counters.losses
     return {
+      prefixesFull: this.#pastLosses.prefixesFull + prefixesFull,
       notProtected: this.#pastLosses.notProtected + notProtected,
       tableFull: this.#pastLosses.tableFull + tableFull,
       cutShort: this.#pastLosses.cutShort + cutShort,
@@ -123,7 +155,7 @@ export class Detector implements DeltaSink {
       this.#counters.add(slice, now)
     }
     // Seen before; not lost a second time.
-    Object.assign(this.#counters.losses, { notProtected: 0, tableFull: 0, cutShort: 0 })
+    Object.assign(this.#counters.losses, { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 })
   }
 
   onAgentState(agent: AgentInfo, event: AgentEvent): void {
@@ -152,12 +184,18 @@ export class Detector implements DeltaSink {
 
   #evaluate(now: number): void {
     const counters = this.#counters
-    if (counters.overCount === 0) return
+    if (counters.overCount === 0 && !counters.policies.hasAggregates) return
     const stretch = counters.windows.map((window) => window.stretch(now))
     for (let i = 0; i < counters.overCount; i++) {
       const row = counters.over[i] as number
       const policy = counters.policyOfRow(row)
       this.#fire(row, policy, stretch[policy.window] as number, now)
+    }
+    if (!counters.policies.hasAggregates) return
+    if (counters.cells.highWater > MANY_CELLS && now - this.#evaluatedAt < EVALUATE_MS) return
+    this.#evaluatedAt = now
+    for (const aggregate of counters.cells.aggregates()) {
+      this.#compare(aggregate, stretch[aggregate.policy.window] as number, now)
     }
   }
 
@@ -165,48 +203,131 @@ export class Detector implements DeltaSink {
   #fire(row: number, policy: Policy, stretch: number, now: number): void {
     const window = this.#counters.windows[policy.window] as SlidingWindow
     const base = window.base(row)
+    const { lastFired } = this.#counters
     for (const [index, direction] of DIRECTIONS.entries()) {
-      let worst: Limit | undefined
-      let worstRatio = 1
-      for (const limit of policy.limits) {
-        if (limit.direction !== direction) continue
-        const ratio = (window.sums[base + limit.slot] as number) / (limit.budget * stretch)
-        if (ratio > worstRatio) {
-          worst = limit
-          worstRatio = ratio
-        }
-      }
-      const { lastFired } = this.#counters
       const last = lastFired[row * 2 + index] as number
-      if (!worst || (last !== 0 && now - last < this.#repeatMs)) continue
-      lastFired[row * 2 + index] = now
-      this.detections++
-      const address = this.#counters.table.address(row)
-      const averages = ratesOf(window.sums, base, policy.windowMs)
-      const rates = largerRates(averages, this.#latestRates(window, row))
-      this.#options.onDetection({
-        address,
-        addressText: formatAddress(address),
+      if (last !== 0 && now - last < this.#repeatMs) continue
+      const worst = worstLimit(
+        policy.limits,
         direction,
+        stretch,
+        (slot) => window.sums[base + slot] as number,
+      )
+      if (!worst) continue
+      lastFired[row * 2 + index] = now
+      const address = this.#counters.table.address(row)
+      const prefix = { bytes: address, length: 128, text: formatPrefix(address, 128) }
+      this.#detect({
+        scope: 'host',
+        target: formatAddress(address),
+        prefix,
         hostgroup: policy.hostgroup,
-        metric: worst.metric,
-        threshold: worst.rate,
-        value: Math.max(worst.rate * worstRatio, metricRate(rates[direction], worst.metric)),
-        rates,
-        averages,
+        hosts: [],
+        shared: 0,
+        ...worst,
+        ...this.#measure(window, ofRow(row), ratesOf(window.sums, base, policy.windowMs), worst),
         receivedAt: now,
       })
     }
   }
 
-  /** Rates in the newest interval, of all agents together. */
-  #latestRates(window: SlidingWindow, row: number): HostRates {
+  /** Many addresses together: fires when they are over a budget without those that are over one of their own. */
+  #compare(aggregate: Aggregate, stretch: number, now: number): void {
+    const { policy, cells, lastFired, lastLook } = aggregate
+    const window = this.#counters.windows[policy.window] as SlidingWindow
+    const { slots } = this.#counters.policies.layout
+    const sum = (slot: number) => {
+      let total = 0
+      for (const cell of cells) total += window.cellSums[cell * slots + slot] as number
+      return total
+    }
+    for (const [index, direction] of DIRECTIONS.entries()) {
+      const last = lastFired[index] as number
+      if (last !== 0 && now - last < this.#repeatMs) continue
+      const worst = worstLimit(policy.limits, direction, stretch, sum)
+      if (!worst || now - (lastLook[index] as number) < LOOK_MS) continue
+      lastLook[index] = now
+      const { shared, hosts } = this.#look(aggregate, worst.limit, direction, now)
+      if (shared <= worst.limit.budget * stretch) continue
+      lastFired[index] = now
+      const perSecond = (worst.limit.factor * 1000) / policy.windowMs
+      const averages = ratesOf(window.sumCells(cells), 0, policy.windowMs)
+      this.#detect({
+        scope: aggregate.scope,
+        target: aggregate.name,
+        prefix: aggregate.prefix,
+        hostgroup: policy.hostgroup,
+        ...worst,
+        ...this.#measure(window, ofCells(cells, this.#counters.cells.highWater), averages, worst),
+        hosts: hosts.map(({ row, amount }) => {
+          const address = this.#counters.table.address(row)
+          return { address, text: formatAddress(address), rate: amount * perSecond }
+        }),
+        shared: shared * perSecond,
+        receivedAt: now,
+      })
+    }
+  }
+
+  /** Who has how much of it; an address that is over a threshold of its own is not counted: it is dealt with by itself. */
+  #look(aggregate: Aggregate, limit: Limit, direction: Direction, now: number) {
+    const counters = this.#counters
+    const window = counters.windows[aggregate.policy.window] as SlidingWindow
+    const stretch = counters.windows.map((each) => each.stretch(now))
+    const marked = new Uint8Array(counters.cells.highWater)
+    for (const cell of aggregate.cells) marked[cell] = 1
+    const hosts: { row: number; amount: number }[] = []
+    let shared = 0
+    for (let row = 0; row < counters.table.highWater; row++) {
+      if (counters.liveEntries(row) === 0 || marked[counters.cellOfRow(row)] !== 1) continue
+      const amount = window.sums[window.base(row) + limit.slot] as number
+      if (amount === 0) continue
+      const policy = counters.policyOfRow(row)
+      const own = counters.windows[policy.window] as SlidingWindow
+      const base = own.base(row)
+      const over = worstLimit(
+        policy.limits,
+        direction,
+        stretch[policy.window] as number,
+        (slot) => own.sums[base + slot] as number,
+      )
+      if (over) continue
+      shared += amount
+      hosts.push({ row, amount })
+      if (hosts.length >= MOST_HOSTS * 4) {
+        hosts.sort((a, b) => b.amount - a.amount)
+        hosts.length = MOST_HOSTS
+      }
+    }
+    hosts.sort((a, b) => b.amount - a.amount)
+    return { shared, hosts: hosts.slice(0, MOST_HOSTS) }
+  }
+
+  #detect({ limit, ratio, ...detection }: Omit<Detection, 'metric' | 'threshold'> & Worst): void {
+    this.detections++
+    this.#options.onDetection({ ...detection, metric: limit.metric, threshold: limit.rate })
+  }
+
+  /** What the target does now: the newest interval, of all agents together, beside the window. */
+  #measure(window: SlidingWindow, which: Which, averages: HostRates, { limit, ratio }: Worst) {
     const slices = [...window.slices()]
     const newest = slices.reduce<Slice | undefined>((a, b) => (a && a.endMs > b.endMs ? a : b), undefined)
-    if (!newest || newest.coversMs <= 0) return NO_RATES
-    const recent = slices.filter((slice) => slice.endMs > newest.startMs + newest.coversMs / 2)
-    const longest = Math.max(...recent.map((slice) => slice.coversMs))
-    return ratesOf(sumRow(recent, row), 0, longest)
+    const { layout } = this.#counters.policies
+    const recent =
+      newest && newest.coversMs > 0
+        ? slices.filter((slice) => slice.endMs > newest.startMs + newest.coversMs / 2)
+        : []
+    const longest = Math.max(0, ...recent.map((slice) => slice.coversMs))
+    const sums = sumEntries(recent, which, layout)
+    const latest = longest > 0 ? ratesOf(sums, 0, longest) : NO_RATES
+    const now = longest > 0 ? ((sums[limit.slot] as number) * limit.factor * 1000) / longest : 0
+    return {
+      direction: limit.direction,
+      value: Math.max(limit.rate * ratio, now),
+      rates: largerRates(averages, latest),
+      averages,
+      mix: mixOf(recent, which, limit.direction),
+    }
   }
 
   /** One address now, or undefined when it is outside all networks. */
@@ -225,7 +346,17 @@ export class Detector implements DeltaSink {
         row === NO_ROW
           ? 0
           : ((window.sums[base + limit.slot] as number) * limit.factor * 1000) / policy.windowMs,
+      of: '',
     }))
+    const aggregates = row === NO_ROW ? [] : counters.cells.aggregatesOf(counters.cellOfRow(row))
+    for (const { name, policy: shared, cells } of aggregates) {
+      const from = counters.windows[shared.window] as SlidingWindow
+      const sums = from.sumCells(cells)
+      for (const limit of shared.limits) {
+        const current = ((sums[limit.slot] as number) * limit.factor * 1000) / shared.windowMs
+        thresholds.push({ limit, current, of: name })
+      }
+    }
     return {
       address: bytes,
       policy,
@@ -286,15 +417,49 @@ export class Detector implements DeltaSink {
     return { incoming: rates(0), outgoing: rates(3) }
   }
 
+  /** Averages over the window of what a detection was about; undefined when it has no counters any more. */
+  averages(scope: Scope, target: string): HostRates | undefined {
+    const counters = this.#counters
+    if (scope === 'host') return this.host(target)?.rates
+    for (const { scope: kind, name, policy, cells } of counters.cells.aggregates()) {
+      if (kind !== scope || name !== target) continue
+      counters.advance(this.#clock())
+      const window = counters.windows[policy.window] as SlidingWindow
+      return ratesOf(window.sumCells(cells), 0, policy.windowMs)
+    }
+    return undefined
+  }
+
   /** All protected addresses together and each hostgroup; for metrics. */
   groups(): { name: string; rates: HostRates }[] {
     const window = this.#counters.windows[0]
     if (!window) return []
+    const { cells, policies } = this.#counters
     this.#counters.advance(this.#clock())
-    const named = this.#counters.policies.groups.map((name, index) => ({
-      name,
-      rates: ratesOf(window.groupSums, index * ROW_SLOTS, window.windowMs),
-    }))
-    return [...named, { name: 'total', rates: ratesOf(window.totalSums(), 0, window.windowMs) }]
+    const rates = (from: Iterable<number>) => ratesOf(window.sumCells(from), 0, window.windowMs)
+    const named = policies.groups.map((name, index) => ({ name, rates: rates(cells.cellsOfGroup(index)) }))
+    return [...named, { name: 'total', rates: rates(cells.all()) }]
   }
+}
+
+interface Worst {
+  limit: Limit
+  /** What there is over what there may be; above 1. */
+  ratio: number
+}
+
+/** The limit that is exceeded most, if any is. */
+function worstLimit(
+  limits: readonly Limit[],
+  direction: Direction,
+  stretch: number,
+  sum: (slot: number) => number,
+): Worst | undefined {
+  let worst: Worst | undefined
+  for (const limit of limits) {
+    if (limit.direction !== direction) continue
+    const ratio = sum(limit.slot) / (limit.budget * stretch)
+    if (ratio > (worst?.ratio ?? 1)) worst = { limit, ratio }
+  }
+  return worst
 }

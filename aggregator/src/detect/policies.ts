@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Prefix, PrefixMap } from '@flowdam/common'
-import { DIRECTION_SLOTS, DIRECTIONS, type Direction, METRICS, type Metric, metricSlot } from './slots.js'
+import { isIpv4, maskAddress, type Prefix, PrefixMap } from '@flowdam/common'
+import { DIRECTIONS, type Direction, METRICS, type Metric, SlotLayout, vectorOfMetric } from './slots.js'
 
 /** Rates per second by metric; null turns an inherited one off. bps are bits. */
 export type Thresholds = { readonly [M in Metric]?: number | null | undefined }
 
-export interface PolicySource {
+export interface DirectionSource {
   incoming?: Thresholds | undefined
   outgoing?: Thresholds | undefined
+}
+
+export interface PolicySource extends DirectionSource {
   /** Milliseconds. */
   window?: number | undefined
+  /** For all addresses of a prefix together, by length: `ipv4/24`, `ipv6/48`. */
+  carpet?: Readonly<Record<string, DirectionSource>> | undefined
+  /** For all addresses of the hostgroup, or of all networks, together. */
+  total?: DirectionSource | undefined
 }
 
 export interface HostgroupSource extends PolicySource {
@@ -53,6 +60,22 @@ export interface Policy {
   budgets: Float64Array
 }
 
+/** A length at which all addresses of a prefix are counted together. */
+export interface CarpetLevel {
+  ipv4: boolean
+  /** On 128 bits. */
+  length: number
+}
+
+/** What holds for many addresses together. */
+export interface AggregatePolicy {
+  hostgroup: string
+  windowMs: number
+  /** Index into PolicySet.windowsMs. */
+  window: number
+  limits: readonly Limit[]
+}
+
 export const DEFAULT_WINDOW_MS = 1000
 
 /** Thresholds of every protected prefix, inherited total → hostgroup → narrower hostgroup by longest match. */
@@ -62,7 +85,16 @@ export class PolicySet {
   readonly windowsMs: readonly number[]
   /** Hostgroup names by group index. */
   readonly groups: readonly string[]
+  readonly layout: SlotLayout
+  /** Lengths that some threshold is about, longest first. */
+  readonly levels: readonly CarpetLevel[]
+  /** Thresholds of hostgroups in total by group index; undefined without any. */
+  readonly groupTotals: readonly (AggregatePolicy | undefined)[]
+  /** Thresholds of everything protected together. */
+  readonly total: AggregatePolicy | undefined
   readonly #byPrefix: PrefixMap<number>
+  /** By level: what holds for a prefix of this length, by the longest match that is not longer. */
+  readonly #byLevel: readonly PrefixMap<AggregatePolicy>[]
 
   constructor(source: DetectionSource) {
     const named = new Map<string, { prefix: Prefix; group: number; own: PolicySource }>()
@@ -72,24 +104,28 @@ export class PolicySet {
     }
     // Widest first: when a prefix comes, the one it inherits from is already there.
     const ordered = [...named.values()].sort((a, b) => a.prefix.length - b.prefix.length)
-    const parents = new PrefixMap<{ effective: Required<PolicySource>; group: number }>()
+    const parents = new PrefixMap<{ effective: Effective; group: number }>()
     const drafts = ordered.map(({ prefix, group, own }) => {
       const parent = parents.lookup(prefix.bytes)
       const from = parent?.effective ?? source.thresholds
-      const effective = {
-        incoming: { ...from.incoming, ...own.incoming },
-        outgoing: { ...from.outgoing, ...own.outgoing },
+      const effective: Effective = {
+        ...inherit(from, own),
         window: own.window ?? from.window ?? DEFAULT_WINDOW_MS,
+        carpet: inheritCarpet(from.carpet, own.carpet),
       }
       const inherited = group < 0 ? (parent?.group ?? -1) : group
       parents.set(prefix, { effective, group: inherited })
       return { prefix, group: inherited, effective }
     })
+    const totalWindow = source.thresholds.window ?? DEFAULT_WINDOW_MS
     const windows = new Set(drafts.map((draft) => draft.effective.window))
+    if (source.thresholds.total) windows.add(totalWindow)
+    for (const { total, window } of source.hostgroups) if (total) windows.add(window ?? totalWindow)
     this.windowsMs = [...windows].sort((a, b) => a - b)
     this.groups = source.hostgroups.map((hostgroup) => hostgroup.name)
+    this.layout = new SlotLayout(vectorsOf(source))
     this.policies = drafts.map(({ prefix, group, effective }) => {
-      const limits = compileLimits(effective)
+      const limits = compileLimits(effective, effective.window, this.layout)
       return {
         prefix,
         hostgroup: this.groups[group] ?? '',
@@ -102,6 +138,34 @@ export class PolicySet {
       }
     })
     this.#byPrefix = new PrefixMap(this.policies.map((policy, index) => [policy.prefix, index] as const))
+    const aggregate = (
+      own: DirectionSource | undefined,
+      windowMs: number,
+      hostgroup: string,
+    ): AggregatePolicy | undefined => {
+      const limits = compileLimits(own ?? {}, windowMs, this.layout)
+      if (limits.length === 0) return undefined
+      return { hostgroup, windowMs, window: this.windowsMs.indexOf(windowMs), limits }
+    }
+    this.total = aggregate(source.thresholds.total, totalWindow, '')
+    this.groupTotals = source.hostgroups.map(({ name, total, window }) =>
+      aggregate(total, window ?? totalWindow, name),
+    )
+    const keys = new Set(drafts.flatMap(({ effective }) => Object.keys(effective.carpet)))
+    const levels = [...keys]
+      .map((key) => ({ key, level: parseLevel(key) }))
+      .sort((a, b) => b.level.length - a.level.length)
+    this.levels = levels.map(({ level }) => level)
+    this.#byLevel = levels.map(({ key, level }) => {
+      const map = new PrefixMap<AggregatePolicy>()
+      for (const { prefix, group, effective } of drafts) {
+        if (prefix.length > level.length || isIpv4(prefix.bytes) !== level.ipv4) continue
+        const policy = aggregate(effective.carpet[key], effective.window, this.groups[group] ?? '')
+        // One without limits hides a wider prefix's, as `off` asks for.
+        map.set(prefix, policy ?? { hostgroup: '', windowMs: 0, window: 0, limits: [] })
+      }
+      return map
+    })
   }
 
   /** Index of the policy for the address at offset; undefined outside all networks. */
@@ -113,17 +177,68 @@ export class PolicySet {
     const index = this.indexOf(bytes, offset)
     return index === undefined ? undefined : this.policies[index]
   }
+
+  /** What holds for all addresses of the address's prefix at this level (index into `levels`) together. */
+  carpetPolicy(level: number, address: Uint8Array): AggregatePolicy | undefined {
+    const policy = this.#byLevel[level]?.lookup(maskAddress(address, this.levels[level]?.length ?? 0))
+    return policy && policy.limits.length > 0 ? policy : undefined
+  }
+
+  /** Whether anything but single addresses has thresholds. */
+  get hasAggregates(): boolean {
+    return this.levels.length > 0 || this.total !== undefined || this.groupTotals.some((policy) => policy)
+  }
 }
 
-function compileLimits(source: Required<PolicySource>): Limit[] {
+interface Effective extends DirectionSource {
+  window: number
+  carpet: Readonly<Record<string, DirectionSource>>
+}
+
+function inherit(from: DirectionSource, own: DirectionSource): DirectionSource {
+  return { incoming: { ...from.incoming, ...own.incoming }, outgoing: { ...from.outgoing, ...own.outgoing } }
+}
+
+function inheritCarpet(
+  from: PolicySource['carpet'] = {},
+  own: PolicySource['carpet'] = {},
+): Record<string, DirectionSource> {
+  const keys = new Set([...Object.keys(from), ...Object.keys(own)])
+  return Object.fromEntries([...keys].map((key) => [key, inherit(from[key] ?? {}, own[key] ?? {})]))
+}
+
+/** `ipv4/24`; the schema has checked it. */
+export function parseLevel(key: string): CarpetLevel {
+  const [family, length] = key.split('/')
+  const ipv4 = family === 'ipv4'
+  return { ipv4, length: Number(length) + (ipv4 ? 96 : 0) }
+}
+
+/** Vectors that any threshold names. */
+function vectorsOf(source: DetectionSource): number[] {
+  const policies = [source.thresholds, ...source.hostgroups]
+  const sources = policies.flatMap(({ carpet, total, ...own }): DirectionSource[] => [
+    own,
+    ...Object.values(carpet ?? {}),
+    ...(total ? [total] : []),
+  ])
+  return sources.flatMap((own) =>
+    DIRECTIONS.flatMap((direction) =>
+      METRICS.filter((metric) => typeof own[direction]?.[metric] === 'number').flatMap(
+        (metric) => vectorOfMetric(metric) ?? [],
+      ),
+    ),
+  )
+}
+
+function compileLimits(source: DirectionSource, windowMs: number, layout: SlotLayout): Limit[] {
   const limits: Limit[] = []
-  for (const [index, direction] of DIRECTIONS.entries()) {
+  for (const direction of DIRECTIONS) {
     for (const metric of METRICS) {
       const rate = source[direction]?.[metric]
       if (rate === undefined || rate === null) continue
-      const { slot, factor } = metricSlot(metric)
-      const budget = (rate * (source.window ?? DEFAULT_WINDOW_MS)) / 1000 / factor
-      limits.push({ direction, metric, rate, slot: index * DIRECTION_SLOTS + slot, factor, budget })
+      const { slot, factor } = layout.place(direction, metric)
+      limits.push({ direction, metric, rate, slot, factor, budget: (rate * windowMs) / 1000 / factor })
     }
   }
   return limits

@@ -12,12 +12,12 @@ export const RowWord = {
   /** The last message that left it over a budget. */
   stamp: 5,
   policy: 6,
-  /** Place in groupSums. */
-  group: 7,
+  /** Where it counts together with others: index into cellSums. */
+  cell: 7,
 } as const
 
 /**
- * Everything about one address side by side: key, information, then ROW_SLOTS sums for each window. With a million
+ * Everything about one address side by side: key, information, then the sums of each window (SlotLayout). With a million
  * addresses each place in memory that an entry needs is a cache miss and a TLB miss; apart from the hash index this
  * makes it one. Asked for at once; the kernel gives pages as rows come into use.
  */
@@ -29,10 +29,12 @@ export class RowMemory {
   readonly wordStride: number
   readonly sums: Float64Array
   readonly words: Uint32Array
+  readonly #rowSlots: number
 
-  constructor(rows: number, windows: number) {
+  constructor(rows: number, windows: number, rowSlots: number = ROW_SLOTS) {
     this.rows = rows
-    this.stride = HEAD_SLOTS + windows * ROW_SLOTS
+    this.#rowSlots = rowSlots
+    this.stride = HEAD_SLOTS + windows * rowSlots
     this.wordStride = this.stride * 2
     this.sums = new Float64Array(rows * this.stride)
     this.words = new Uint32Array(this.sums.buffer)
@@ -40,6 +42,6 @@ export class RowMemory {
 
   /** Where the sums of a window begin within a row. */
   windowOffset(window: number): number {
-    return HEAD_SLOTS + window * ROW_SLOTS
+    return HEAD_SLOTS + window * this.#rowSlots
   }
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ENTRY_WORDS, EntryWord, type Slice } from './slice.js'
 import {
-  addToSlots,
   bytesSlot,
   DIRECTION_SLOTS,
   DIRECTIONS,
@@ -9,7 +7,6 @@ import {
   FLOWS_SLOT,
   KINDS,
   type Kind,
-  type Metric,
   packetsSlot,
 } from './slots.js'
 
@@ -43,36 +40,6 @@ export function ratesOf(sums: Float64Array, base: number, ms: number): HostRates
     }
   }
   return { incoming: direction(0), outgoing: direction(1) }
-}
-
-/** One metric among the rates of a direction. */
-export function metricRate(rates: DirectionRates, metric: Metric): number {
-  if (metric === 'flows') return rates.flows
-  const cut = metric.lastIndexOf('_')
-  const kind = (cut < 0 ? 'all' : metric.slice(0, cut)) as Kind
-  return metric.endsWith('bps') ? rates[kind].bps : rates[kind].pps
-}
-
-/** Sums of one row over the given slices. */
-export function sumRow(slices: readonly Slice[], row: number): Float64Array {
-  const sums = new Float64Array(DIRECTION_SLOTS * 2)
-  for (const slice of slices) {
-    for (let i = slice.rows.indexOf(row); i >= 0; i = slice.rows.indexOf(row, i + 1)) {
-      const at = i * ENTRY_WORDS
-      const word = (offset: number) => slice.words[at + offset] ?? 0
-      const kinds = word(EntryWord.kinds)
-      addToSlots(
-        sums,
-        (kinds & 1) * DIRECTION_SLOTS,
-        (kinds >>> 8) & 0xff,
-        (kinds >>> 16) & 0xff,
-        word(EntryWord.packets) + word(EntryWord.packets + 1) * 2 ** 32,
-        word(EntryWord.bytes) + word(EntryWord.bytes + 1) * 2 ** 32,
-        word(EntryWord.flows),
-      )
-    }
-  }
-  return sums
 }
 
 /** The larger of two measurements for each rate. */

@@ -22,8 +22,8 @@ export class Slice {
   readonly words: Uint32Array
   /** Row of each entry, NO_ROW for what is not counted. */
   readonly rows: Int32Array
-  /** Place in groupSums of each entry. */
-  readonly groups: Uint16Array
+  /** Index into cellSums of each entry. */
+  readonly cells: Int32Array
   readonly incoming: ExternalTotals
   readonly outgoing: ExternalTotals
   /** Windows that still hold it. */
@@ -42,7 +42,7 @@ export class Slice {
     this.words = new Uint32Array(this.count * ENTRY_WORDS)
     new Uint8Array(this.words.buffer).set(entries.subarray(0, this.count * DELTA_SIZE))
     this.rows = new Int32Array(this.count)
-    this.groups = new Uint16Array(this.count)
+    this.cells = new Int32Array(this.count)
     this.incoming = incoming ?? NOTHING
     this.outgoing = outgoing ?? NOTHING
   }

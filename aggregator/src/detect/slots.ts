@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is summed for each address, and the names that thresholds, the API and hooks use for it.
-import { DeltaClass } from '@flowdam/proto'
+import { ATTACK_VECTORS, type AttackVectorName, DeltaClass } from '@flowdam/proto'
 
 export const DIRECTIONS = ['incoming', 'outgoing'] as const
 export type Direction = (typeof DIRECTIONS)[number]
@@ -15,7 +15,7 @@ export type Kind = (typeof KINDS)[number]
  * entries touch is in the first, because a million addresses live outside the caches.
  */
 export const DIRECTION_SLOTS = 16
-/** Slots of one address: incoming, then outgoing. */
+/** Slots of one address: incoming, then outgoing; those of attack vectors follow (SlotLayout). */
 export const ROW_SLOTS = DIRECTION_SLOTS * 2
 
 /** Slot of each kind's packets; its bytes are in the next one. Slot 7 is free. */
@@ -38,7 +38,7 @@ export function bytesSlot(kind: Kind): number {
   return KIND_SLOT[kind] + 1
 }
 
-export const METRICS = [
+const KIND_METRICS = [
   'pps',
   'bps',
   'flows',
@@ -55,16 +55,57 @@ export const METRICS = [
   'dropped_pps',
   'dropped_bps',
 ] as const
-export type Metric = (typeof METRICS)[number]
+type KindMetric = (typeof KIND_METRICS)[number]
+type VectorMetric = `${AttackVectorName}_${'pps' | 'bps'}`
+export type Metric = KindMetric | VectorMetric
 
-/** Where a metric's sum is, and what turns the sum's unit (packets, bytes, flows) into the metric's. */
-export function metricSlot(metric: Metric): { slot: number; factor: number } {
-  if (metric === 'flows') return { slot: FLOWS_SLOT, factor: 1 }
-  const cut = metric.lastIndexOf('_')
-  const kind = (cut < 0 ? 'all' : metric.slice(0, cut)) as Kind
-  return metric.endsWith('bps')
-    ? { slot: bytesSlot(kind), factor: 8 }
-    : { slot: packetsSlot(kind), factor: 1 }
+/** By the name of the metric's first half: `dns` of `dns_pps`. */
+const VECTOR_NUMBERS = new Map<string, number>(ATTACK_VECTORS.map(({ name, number }) => [name, number]))
+
+export const METRICS: readonly Metric[] = [
+  ...KIND_METRICS,
+  ...ATTACK_VECTORS.flatMap(({ name }): VectorMetric[] => [`${name}_pps`, `${name}_bps`]),
+]
+
+/** The attack vector that a metric counts; undefined for `pps`, `syn_bps` and the like. */
+export function vectorOfMetric(metric: Metric): number | undefined {
+  return VECTOR_NUMBERS.get(metric.slice(0, metric.lastIndexOf('_')))
+}
+
+/**
+ * Where the sums of a row are: ROW_SLOTS of them always, and four more for each attack vector that a threshold names
+ * (incoming packets and bytes, outgoing packets and bytes). Counting all 26 for each address would triple its memory.
+ */
+export class SlotLayout {
+  /** Sums in a row. */
+  readonly slots: number
+  /** First slot by vector number; 0 for a vector that no threshold names. */
+  readonly vectorSlots = new Uint16Array(256)
+
+  constructor(vectors: Iterable<number> = []) {
+    let next = ROW_SLOTS
+    for (const vector of [...new Set(vectors)].sort((a, b) => a - b)) {
+      this.vectorSlots[vector] = next
+      next += 4
+    }
+    this.slots = next
+  }
+
+  /** Where a metric's sum is, and what turns the sum's unit (packets, bytes, flows) into the metric's. */
+  place(direction: Direction, metric: Metric): { slot: number; factor: number } {
+    const side = DIRECTIONS.indexOf(direction)
+    const bits = metric.endsWith('bps')
+    const vector = vectorOfMetric(metric)
+    if (vector !== undefined) {
+      const first = this.vectorSlots[vector] as number
+      return { slot: first + side * 2 + (bits ? 1 : 0), factor: bits ? 8 : 1 }
+    }
+    const base = side * DIRECTION_SLOTS
+    if (metric === 'flows') return { slot: base + FLOWS_SLOT, factor: 1 }
+    const cut = metric.lastIndexOf('_')
+    const kind = (cut < 0 ? 'all' : metric.slice(0, cut)) as Kind
+    return bits ? { slot: base + bytesSlot(kind), factor: 8 } : { slot: base + packetsSlot(kind), factor: 1 }
+  }
 }
 
 const MARK_FRAGMENT = 1

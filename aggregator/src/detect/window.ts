@@ -2,7 +2,7 @@
 import { NO_ROW } from './address-table.js'
 import type { RowMemory } from './row-memory.js'
 import { ENTRY_WORDS, EntryWord, type Slice } from './slice.js'
-import { addToSlots, DIRECTION_SLOTS, ROW_SLOTS } from './slots.js'
+import { addToSlots, DIRECTION_SLOTS, type SlotLayout } from './slots.js'
 
 /**
  * A window may be this much longer than asked for, so that ten intervals of "100 ms" fit into one second although a
@@ -19,7 +19,7 @@ export type Released = (slice: Slice, from: number, to: number) => void
 const TWO_32 = 2 ** 32
 
 /**
- * Exact sums over the last `windowMs` for each row and each hostgroup. A slice counts while the whole interval that
+ * Exact sums over the last `windowMs` for each row and each cell (cells.ts). A slice counts while the whole interval that
  * it covers lies in the window, so the sum never holds a packet older than the window. Work is done per entry that
  * comes or goes; idle addresses cost nothing. Sums are of integers below 2^53 and come back to exactly zero.
  */
@@ -29,8 +29,9 @@ export class SlidingWindow {
   readonly sums: Float64Array
   readonly #stride: number
   readonly #offset: number
-  /** ROW_SLOTS a hostgroup; the last one is for addresses without one. */
-  readonly groupSums: Float64Array
+  /** A row's worth of sums for each cell. */
+  cellSums: Float64Array
+  readonly #layout: SlotLayout
   /** incoming packets, bytes, flows, then outgoing: everything on external interfaces. */
   readonly external = new Float64Array(6)
   /** Keeps the compiler from leaving `#fetch` out. */
@@ -38,24 +39,37 @@ export class SlidingWindow {
   #queue: Slice[] = []
   #head = 0
 
-  constructor(windowMs: number, index: number, memory: RowMemory, groups: number) {
+  constructor(windowMs: number, index: number, memory: RowMemory, layout: SlotLayout, cells: number) {
     this.windowMs = windowMs
     this.sums = memory.sums
     this.#stride = memory.stride
     this.#offset = memory.windowOffset(index)
-    this.groupSums = new Float64Array((groups + 1) * ROW_SLOTS)
+    this.#layout = layout
+    this.cellSums = new Float64Array(cells * layout.slots)
   }
 
-  /** Where a row's ROW_SLOTS sums begin. */
+  /** Where a row's sums begin. */
   base(row: number): number {
     return row * this.#stride + this.#offset
   }
 
-  /** Sums over all protected addresses, ROW_SLOTS of them. */
-  totalSums(): Float64Array {
-    const total = new Float64Array(ROW_SLOTS)
-    for (const [at, value] of this.groupSums.entries()) {
-      total[at % ROW_SLOTS] = (total[at % ROW_SLOTS] as number) + value
+  /** Makes room for this many cells. */
+  growCells(cells: number): void {
+    const length = cells * this.#layout.slots
+    if (length <= this.cellSums.length) return
+    const larger = new Float64Array(length)
+    larger.set(this.cellSums)
+    this.cellSums = larger
+  }
+
+  /** The sums of these cells together, a row's worth. */
+  sumCells(cells: Iterable<number>): Float64Array {
+    const { slots } = this.#layout
+    const total = new Float64Array(slots)
+    for (const cell of cells) {
+      for (let i = 0, at = cell * slots; i < slots; i++, at++) {
+        total[i] = (total[i] as number) + (this.cellSums[at] as number)
+      }
     }
     return total
   }
@@ -123,8 +137,9 @@ export class SlidingWindow {
 
   /** Adds (sign 1) or takes away (-1) the entries from `from` up to `to`. */
   apply(slice: Slice, from: number, to: number, sign: number): void {
-    const { words, rows, groups } = slice
-    const { sums, groupSums } = this
+    const { words, rows, cells } = slice
+    const { sums, cellSums } = this
+    const { vectorSlots, slots } = this.#layout
     const stride = this.#stride
     const offset = this.#offset
     const scale = this.#scale(slice)
@@ -150,16 +165,18 @@ export class SlidingWindow {
       const direction = (kinds & 1) * DIRECTION_SLOTS
       const deltaClass = (kinds >>> 8) & 0xff
       const marks = (kinds >>> 16) & 0xff
-      addToSlots(sums, row * stride + offset + direction, deltaClass, marks, packets, bytes, flows)
-      addToSlots(
-        groupSums,
-        (groups[i] as number) * ROW_SLOTS + direction,
-        deltaClass,
-        marks,
-        packets,
-        bytes,
-        flows,
-      )
+      const base = row * stride + offset
+      const cell = (cells[i] as number) * slots
+      addToSlots(sums, base + direction, deltaClass, marks, packets, bytes, flows)
+      addToSlots(cellSums, cell + direction, deltaClass, marks, packets, bytes, flows)
+      const vectorSlot = vectorSlots[kinds >>> 24] as number
+      if (vectorSlot !== 0) {
+        const at = vectorSlot + (kinds & 1) * 2
+        sums[base + at] = (sums[base + at] as number) + packets
+        sums[base + at + 1] = (sums[base + at + 1] as number) + bytes
+        cellSums[cell + at] = (cellSums[cell + at] as number) + packets
+        cellSums[cell + at + 1] = (cellSums[cell + at + 1] as number) + bytes
+      }
     }
   }
 

@@ -54,7 +54,7 @@ const BAR_CELLS = 20
 
 const COLUMNS: Column<ThresholdState>[] = [
   { title: 'DIRECTION', cell: ({ direction }) => directionWord(direction) },
-  { title: 'METRIC', cell: ({ metric }) => metric },
+  { title: 'METRIC', cell: ({ metric, of }) => (of === '' ? metric : `${metric} of ${of}`), shrink: 'end' },
   { title: 'NOW', cell: ({ metric, current }) => formatMetric(metric, current), align: 'right' },
   { title: 'THRESHOLD', cell: ({ metric, threshold }) => formatMetric(metric, threshold), align: 'right' },
   { title: 'SHARE', cell: (state) => `${Math.round(share(state) * 100)} %`, align: 'right', style },

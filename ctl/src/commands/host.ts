@@ -40,8 +40,8 @@ function describe(address: string, { rates, thresholds, ban }: GetHostResponse, 
 }
 
 /** `incoming pps, 62 %: 12.3 kpps of 20 kpps`. */
-function describeThreshold({ direction, metric, current, threshold }: ThresholdState): string {
+function describeThreshold({ direction, metric, current, threshold, of }: ThresholdState): string {
   const share = Math.round((current / threshold) * 100)
   const rates = `${formatMetric(metric, current)} of ${formatMetric(metric, threshold)}`
-  return `${directionWord(direction)} ${metric}, ${share} %: ${rates}`
+  return `${directionWord(direction)} ${metric}${of === '' ? '' : ` of ${of} together`}, ${share} %: ${rates}`
 }

@@ -184,9 +184,9 @@ export function host(address: string): GetHostResponse {
   return {
     rates: { address, hostgroup: 'default', incoming: rates(12_300), outgoing: rates(500), banned },
     thresholds: [
-      { direction: Direction.DIRECTION_INCOMING, metric: 'pps', threshold: 20_000, current: 12_300 },
-      { direction: Direction.DIRECTION_INCOMING, metric: 'bps', threshold: 1e9, current: 98_400_000 },
-      { direction: Direction.DIRECTION_OUTGOING, metric: 'syn_pps', threshold: 50_000, current: 0 },
+      { direction: Direction.DIRECTION_INCOMING, metric: 'pps', threshold: 20_000, current: 12_300, of: '' },
+      { direction: Direction.DIRECTION_INCOMING, metric: 'bps', threshold: 1e9, current: 98_400_000, of: '' },
+      { direction: Direction.DIRECTION_OUTGOING, metric: 'syn_pps', threshold: 50_000, current: 0, of: '' },
     ],
     ban: banned ? detectedBan : undefined,
     reason: banned
