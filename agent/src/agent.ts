@@ -203,6 +203,7 @@ export class Agent {
     this.#uplink = new Uplink({
       targets: config.aggregator.map((address) => ({
         address,
+        overTls: config.tls !== undefined,
         credentials: () => this.#tls?.credentials() ?? credentials.createInsecure(),
       })),
       queue: this.#queue,

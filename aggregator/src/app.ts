@@ -17,7 +17,6 @@ import {
   StatusServiceService,
 } from '@flowdam/proto'
 import { banService } from './api/ban-service.js'
-import { serverCredentials } from './api/credentials.js'
 import { flowService } from './api/flow-service.js'
 import { hostService } from './api/host-service.js'
 import { statusService } from './api/status-service.js'
@@ -34,6 +33,7 @@ import { HookLauncher } from './hooks/launcher.js'
 import { type Hook, HookRunner } from './hooks/runner.js'
 import { GrpcEndpoint } from './ingest/endpoint.js'
 import { IngestServer } from './ingest/server.js'
+import { ServerTls } from './ingest/tls.js'
 import { aggregatorMetrics } from './metrics.js'
 import { SourceRegistry } from './sources/registry.js'
 import { Spool } from './spool/spool.js'
@@ -64,6 +64,7 @@ export class Aggregator {
   readonly #sources: SourceRegistry
   readonly #archive: BanArchive
   readonly #grpc: GrpcEndpoint
+  readonly #tls: ServerTls | undefined
   readonly #http: HttpEndpoint
   readonly #journal: Journal
   readonly #launcher: HookLauncher
@@ -121,11 +122,13 @@ export class Aggregator {
       drops,
       log: part('ingest'),
       config: agentConfigOf(config),
+      certificates: config.tls !== undefined,
     })
     this.#archive = new BanArchive(this.bans, (row) => this.#recordBan(row), part('bans'))
+    this.#tls = config.tls && new ServerTls({ files: config.tls, drops, log: part('tls') })
     this.#grpc = new GrpcEndpoint({
       listen: config.listen.grpc,
-      credentials: serverCredentials(config.tls),
+      tls: this.#tls,
       log: part('grpc'),
     })
     const { detector, bans, hooks } = this
@@ -222,6 +225,7 @@ export class Aggregator {
     this.bans.reconfigure(banRulesOf(config))
     this.detector.reconfigure(policiesOf(config))
     this.ingest.setConfig(agentConfigOf(config))
+    this.#tls?.reload()
     return needRestart
   }
 

@@ -10,6 +10,7 @@ export const DROP_REASONS = {
     'bad_deltas', // messages
     'bad_message', // messages that protobuf could not read
     'too_many_agents', // streams
+    'certificate', // connections and streams refused for their certificate
     'gap', // batches that the agent no longer had
   ],
   spool: [

@@ -23,6 +23,8 @@ const WELCOME_TIMEOUT_MS = 10_000
 export interface ConnectionTarget {
   /** HOST:PORT. */
   address: string
+  /** For messages about failures. */
+  overTls: boolean
   /** Called for each connection, so that new certificates are used. FD_TLS_…. */
   credentials: () => ChannelCredentials
 }

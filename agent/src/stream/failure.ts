@@ -41,8 +41,16 @@ const TLS_TROUBLES: readonly (readonly [pattern: RegExp, text: string])[] = [
   [/wrong version number|packet length too long/, 'FD_TLS_PLAIN: the aggregator does not speak TLS there'],
 ]
 
-/** A gRPC status or a connection's error as something to act on. */
-export function explainFailure(code: string, details: string): Failure {
+/** Closed before the first HTTP/2 frame came: a handshake that the other side broke off without a word looks so. */
+const CLOSED_EARLY =
+  /Last error: (Error: )?(Failed to connect|read ECONNRESET|socket hang up|Client network socket)/
+const CLOSED = {
+  tls: 'FD_TLS_REFUSED: the aggregator closes the connection in the TLS handshake; does it accept our certificate (tls.cert)? Its log says why',
+  plaintext: 'FD_TLS_WANTED: the aggregator closes the connection; if it speaks TLS, configure tls',
+}
+
+/** A gRPC status or a connection's error as something to act on. `overTls`: whether we tried TLS. */
+export function explainFailure(code: string, details: string, overTls: boolean): Failure {
   const own = /FD_[A-Z0-9_]+:.*/s.exec(details)?.[0]
   if (own !== undefined) {
     const version = /^FD_(PROTOCOL_VERSION|RECORD_SIZE)/.test(own)
@@ -51,6 +59,10 @@ export function explainFailure(code: string, details: string): Failure {
   }
   const tls = TLS_TROUBLES.find(([pattern]) => pattern.test(details))
   if (tls) return { kind: 'tls', text: `${tls[1]} (${shorten(details)})`, hopeless: false }
+  if (code === 'UNAVAILABLE' && CLOSED_EARLY.test(details)) {
+    const text = `${CLOSED[overTls ? 'tls' : 'plaintext']} (${shorten(details)})`
+    return { kind: 'tls', text, hopeless: false }
+  }
   const kind = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'OK'].includes(code)
     ? 'unreachable'
     : 'refused'

@@ -115,6 +115,10 @@ export class Uplink {
   get connected(): boolean {
     return this.#welcomed
   }
+  /** Why the last attempt failed; undefined before the first failure. */
+  get lastFailure(): string | undefined {
+    return [...this.#lastFailure.values()].at(-1)
+  }
   /** HOST:PORT of the aggregator that has the stream. */
   get aggregator(): string | undefined {
     return this.#welcomed ? this.#target(this.#at).address : undefined
@@ -224,7 +228,7 @@ export class Uplink {
       welcome: (welcome) => {
         if (this.#refuses(welcome)) {
           void connection.stop(0)
-          this.#failed(target, explainFailure('FAILED_PRECONDITION', versionText(welcome)))
+          this.#failed(target, explainFailure('FAILED_PRECONDITION', versionText(welcome), target.overTls))
           return
         }
         welcomed = true
@@ -233,7 +237,7 @@ export class Uplink {
       message: (message) => this.#message(message),
       ended: ({ code, details }) => {
         this.#connection = undefined
-        if (!welcomed) return this.#failed(target, explainFailure(code, details))
+        if (!welcomed) return this.#failed(target, explainFailure(code, details, target.overTls))
         this.stats.disconnects++
         this.#lost()
         const retryInMs = this.#targets.lost()

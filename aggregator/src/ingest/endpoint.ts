@@ -7,7 +7,8 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { widenConnections, widenStreams } from './windows.js'
+import type { ServerTls } from './tls.js'
+import { secureServers, widenConnections, widenStreams } from './windows.js'
 
 /** A full batch and its frame; nothing in the contract is larger. Host deltas of 100 000 addresses are 4 MB. */
 export const MAX_MESSAGE_BYTES = 8 << 20
@@ -17,7 +18,7 @@ if (MAX_MESSAGE_BYTES < MAX_BATCH_RECORDS * RECORD_SIZE * 2)
 export interface GrpcEndpointOptions {
   listen: HostPort
   /** Default: plaintext. */
-  credentials?: ServerCredentials
+  tls?: ServerTls | undefined
   log: Logger
 }
 
@@ -44,7 +45,7 @@ export class GrpcEndpoint {
 
   /** Throws FD_LISTEN_FAILED, FD_GRPC_WINDOWS. */
   async start(): Promise<void> {
-    const { listen, credentials, log } = this.#options
+    const { listen, tls, log } = this.#options
     const server = new Server({
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': 64 << 20,
@@ -57,7 +58,7 @@ export class GrpcEndpoint {
     this.#port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(
         formatHostPort(listen),
-        credentials ?? ServerCredentials.createInsecure(),
+        tls?.credentials() ?? ServerCredentials.createInsecure(),
         (cause, port) => {
           if (!cause) return resolve(port)
           reject(
@@ -72,12 +73,14 @@ export class GrpcEndpoint {
     widenConnections(server, (window) =>
       log.error({ window }, 'FD_GRPC_WINDOWS: a connection kept a small window'),
     )
+    tls?.watch(secureServers(server))
     this.#server = server
     log.info({ listen: formatHostPort(this.address) }, 'gRPC listens')
   }
 
   /** Ends all calls at once: the agents' streams have no end of their own, and what is not acknowledged comes again. */
   async stop(): Promise<void> {
+    this.#options.tls?.stop()
     this.#server?.forceShutdown()
     this.#server = undefined
   }

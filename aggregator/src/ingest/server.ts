@@ -29,6 +29,8 @@ export interface IngestOptions {
   log: Logger
   /** What agents are told at Welcome. */
   config: Config
+  /** An agent's id must be in its certificate. */
+  certificates?: boolean
 }
 
 /** The agents' side of the aggregator: their streams, who they are, what they lost. */

@@ -16,6 +16,7 @@ import type { BatchSink, DeltaSink } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
 import type { Agent } from './agent.js'
 import { Gate } from './backpressure.js'
+import { checkIdentity } from './identity.js'
 import { invalid, Refusal } from './refusal.js'
 import { checkBatch, checkDeltas, checkHello, checkInterfaces } from './validate.js'
 
@@ -31,6 +32,8 @@ export interface StreamHost {
   readonly log: Logger
   readonly config: Config
   readonly rules: Rules | undefined
+  /** An agent's id must be in its certificate. */
+  readonly certificates?: boolean
   /** What a stream may have unacknowledged, bytes. */
   readonly windowBytes: number
   /** Makes this the agent's one stream. Throws a Refusal. */
@@ -156,6 +159,7 @@ export class AgentStream {
 
   #greet(hello: Hello, now: number): void {
     checkHello(hello)
+    if (this.#host.certificates) checkIdentity(hello.agentId, this.#call.getAuthContext())
     clearTimeout(this.#helloTimer)
     const { batches, deltas, log } = this.#host
     const agent = this.#host.claim(hello.agentId, this)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Http2Server, ServerHttp2Session, Settings } from 'node:http2'
+import type { Http2SecureServer, Http2Server, ServerHttp2Session, Settings } from 'node:http2'
 import { FlowdamError } from '@flowdam/common'
 import type { Server } from '@grpc/grpc-js'
 
@@ -37,6 +37,12 @@ export function widenConnections(
       if (effective < bytes) onNarrow(effective)
     })
   }
+}
+
+/** After the bind: the servers whose certificates can be changed. */
+export function secureServers(server: Server): Http2SecureServer[] {
+  const servers = [...internals(server).http2Servers.keys()]
+  return servers.filter((one): one is Http2Server & Http2SecureServer => 'setSecureContext' in one)
 }
 
 function internals(server: Server): ServerInternals {
