@@ -4,15 +4,9 @@ import { join } from 'node:path'
 import { describeError, type Logger, VERSION } from '@flowdam/common'
 import { type Config, type Heartbeat, type Hello, PROTOCOL_VERSION, RECORD_SIZE } from '@flowdam/proto'
 import { credentials } from '@grpc/grpc-js'
-import { Interfaces, missingInterfaces } from './attach/interfaces.js'
 import { type AgentConfig, compareConfigs } from './config.js'
-import { Epochs } from './count/epochs.js'
-import { Deltas } from './detect/deltas.js'
-import { FlowMaps } from './kernel/flow-maps.js'
-import { type FlowObject, loadFlowObject } from './kernel/flow-object.js'
-import { type GracePeriod, gracePeriod } from './kernel/grace-period.js'
-import { IfaceTable } from './kernel/iface-table.js'
-import { checkCapabilities, checkKernel, kernelAtLeast } from './kernel/requirements.js'
+import { Counter } from './counter.js'
+import { ReadPace } from './detect/read-pace.js'
 import { BatchQueue } from './stream/batch-queue.js'
 import { KnownConfig } from './stream/known-config.js'
 import { DiskSpool } from './stream/spool/disk-spool.js'
@@ -26,23 +20,19 @@ const SPOOL_WAIT_MS = 5000
 
 /** The daemon: counts in the kernel, reads in place, ships epochs. */
 export class Agent {
-  /** Grows with each start; together with a batch's seq it names the batch for ever. */
-  readonly bootId = Date.now()
   /** This process, for the numbering of its host deltas. */
   readonly #runId = Date.now()
   readonly log: Logger
   #config: AgentConfig
-  #kernel: FlowObject | undefined
-  #grace: GracePeriod | undefined
-  #maps: FlowMaps | undefined
-  #interfaces: Interfaces | undefined
-  #deltas: Deltas | undefined
-  #epochs: Epochs | undefined
+  #counter: Counter | undefined
   #uplink: Uplink | undefined
   readonly #queue: BatchQueue
   readonly #tls: TlsIdentity | undefined
   readonly #knownConfig: KnownConfig | undefined
-  #lastSeq = 0
+  readonly #pace = new ReadPace()
+  #stopping = false
+  /** Whoever reads the maps now. */
+  #busy: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
   constructor(config: AgentConfig, log: Logger) {
@@ -65,43 +55,56 @@ export class Agent {
   /** For metrics; undefined before start. */
   get parts() {
     return {
-      epochs: this.#epochs,
-      deltas: this.#deltas,
+      epochs: this.#counter?.epochs,
+      deltas: this.#counter?.deltas,
       queue: this.#queue,
       uplink: this.#uplink,
-      maps: this.#maps,
-      interfaces: this.#interfaces,
+      maps: this.#counter?.maps,
+      interfaces: this.#counter?.interfaces,
+      lostEpochs: this.#counter?.counting.lostEpochs ?? 0,
     }
   }
 
   /** Loads, attaches, connects. Throws what kernel/ and attach/ throw, and leaves nothing behind then. */
-  start(): void {
-    try {
-      this.#startCounting()
-    } catch (error) {
-      this.#stopCounting()
-      throw error
-    }
+  async start(): Promise<void> {
+    const counter = Counter.start({
+      config: this.#config,
+      log: this.log,
+      emit: (batch, bootId, seq) => {
+        this.#queue.push({ bootId, seq, ...batch })
+        this.#uplink?.pump()
+      },
+      durableSeq: () => this.#queue.durableSeq,
+      interfacesChanged: () => this.#uplink?.sendInterfaces(),
+    })
+    this.#counter = counter
     this.#queue.start()
     const known = this.#knownConfig?.load()
     if (known) this.#setNetworks(known)
-    this.#startUplink()
-    this.#timer = setInterval(() => this.#tick(), this.#config.detect_interval)
+    // Before the stream: it tells the aggregator which batches there are.
+    this.#busy = counter.recover()
+    await this.#busy
+    if (this.#stopping) return
+    this.#startUplink(counter)
+    this.#schedule(this.#config.detect_interval)
   }
 
   /** Detaches first, so that the last epoch has everything; then drains, sends and waits for acknowledgements. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
-    this.#interfaces?.stop()
+    this.#stopping = true
+    clearTimeout(this.#timer)
+    // What reads the maps must have ended before they go.
+    await this.#busy.catch(() => undefined)
     try {
-      await this.#epochs?.flip()
+      await this.#counter?.stop()
       await this.#uplink?.stop(STOP_WAIT_MS)
       await this.#queue.stop(SPOOL_WAIT_MS)
     } finally {
       const { batches, records, unsaved } = this.#queue
       if (unsaved > 0) this.log.warn({ batches, records, unsaved }, 'stopped with unacknowledged batches')
       else if (batches > 0) this.log.info({ batches, records }, 'unacknowledged batches wait in the spool')
-      this.#stopCounting()
+      await this.#counter?.close()
+      this.#counter = undefined
     }
   }
 
@@ -113,14 +116,10 @@ export class Agent {
       ...old,
       ...Object.fromEntries(applied.map((key) => [key, config[key as keyof AgentConfig]])),
     }
-    this.#epochs?.setLimits(this.#config.export_interval, this.#config.export_rate)
+    this.#counter?.epochs.setLimits(this.#config.export_interval, this.#config.export_rate)
     this.#uplink?.setExportRate(this.#config.export_rate)
     this.#queue.setLimits({ maxBytes: this.#config.queue })
-    if (applied.includes('networks')) this.#deltas?.setNetworks(this.#config.networks, [])
-    if (applied.includes('detect_interval') && this.#timer) {
-      clearInterval(this.#timer)
-      this.#timer = setInterval(() => this.#tick(), this.#config.detect_interval)
-    }
+    if (applied.includes('networks')) this.#counter?.deltas.setNetworks(this.#config.networks, [])
     if (this.#tls?.changed) {
       this.log.info('new certificates')
       this.#uplink?.reconnect()
@@ -129,76 +128,7 @@ export class Agent {
     this.log.info({ keys: applied }, 'configuration reloaded')
   }
 
-  #startCounting(): void {
-    const config = this.#config
-    checkKernel()
-    checkCapabilities()
-    // Frames in several buffers; before 5.18 the kernel does not know them.
-    const xdp = kernelAtLeast('5.18') ? 'flowdam_xdp_frags' : 'flowdam_xdp'
-    const programs = config.direction === 'both' ? [xdp, 'flowdam_tc'] : [xdp]
-    const kernel = loadFlowObject({
-      path: config.bpf_object,
-      flowSlots: config.flow_slots,
-      innerKey: config.inner_key,
-      programs,
-    })
-    this.#kernel = kernel
-    this.#maps = FlowMaps.of(kernel.object, kernel.geometry)
-    this.#grace = gracePeriod(kernel.object.map('part_states').fd)
-    this.#deltas = new Deltas({
-      maps: this.#maps,
-      external: Interfaces.externalBytes(config.interfaces),
-      networks: config.networks,
-    })
-    const deltas = this.#deltas
-    this.#epochs = new Epochs({
-      maps: this.#maps,
-      grace: this.#grace,
-      reader: { finish: (parity) => deltas.finish(parity, this.#config.export_interval) },
-      emit: (batch) => {
-        this.#queue.push({ bootId: this.bootId, seq: ++this.#lastSeq, ...batch })
-        this.#uplink?.pump()
-      },
-      log: this.log,
-      exportIntervalMs: config.export_interval,
-      exportRate: config.export_rate,
-    })
-    this.#epochs.start()
-    this.#interfaces = new Interfaces({
-      wishes: config.interfaces,
-      attach: config.attach,
-      tap: config.mode === 'tap',
-      xdpFd: kernel.object.program(xdp).fd,
-      tcFd: config.direction === 'both' ? kernel.object.program('flowdam_tc').fd : undefined,
-      table: new IfaceTable(this.#maps.control),
-      log: this.log,
-      changed: () => this.#uplink?.sendInterfaces(),
-    })
-    const missing = missingInterfaces(config.interfaces)
-    if (missing) this.log.warn(describeError(missing))
-    this.#interfaces.start()
-    this.log.info(
-      {
-        cpus: kernel.geometry.nrCpus,
-        flowSlots: config.flow_slots,
-        grace: this.#grace.by,
-        object: kernel.object.path,
-      },
-      'counting',
-    )
-  }
-
-  #stopCounting(): void {
-    this.#interfaces?.stop()
-    this.#maps?.close()
-    this.#grace?.close()
-    this.#kernel?.object.close()
-    this.#interfaces = undefined
-    this.#maps = undefined
-    this.#kernel = undefined
-  }
-
-  #startUplink(): void {
+  #startUplink(counter: Counter): void {
     const config = this.#config
     this.#uplink = new Uplink({
       targets: config.aggregator.map((address) => ({
@@ -207,9 +137,9 @@ export class Agent {
         credentials: () => this.#tls?.credentials() ?? credentials.createInsecure(),
       })),
       queue: this.#queue,
-      deltas: this.#deltas as Deltas,
+      deltas: counter.deltas,
       hello: () => this.#hello(),
-      interfaces: () => this.#interfaces?.message() ?? { interfaces: [] },
+      interfaces: () => this.#counter?.interfaces.message() ?? { interfaces: [] },
       heartbeat: () => this.#heartbeat(),
       config: (told) => {
         if (this.#setNetworks(told)) this.#knownConfig?.save(told)
@@ -223,25 +153,47 @@ export class Agent {
     this.#uplink.start()
   }
 
-  #tick(): void {
-    this.#deltas?.read()
-    this.#uplink?.sendDeltas()
-    this.#epochs?.tick()
+  #schedule(waitMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#busy = this.#tick()
+    }, waitMs)
+  }
+
+  async #tick(): Promise<void> {
+    const counter = this.#counter
+    if (!counter) return
+    const began = performance.now()
+    try {
+      const sums = await counter.deltas.read()
+      this.#uplink?.sendDeltas()
+      counter.epochs.tick()
+      // Without a stream nobody is waiting for it.
+      const usualMs = this.#config.detect_interval
+      const waitMs = this.#uplink?.connected ? this.#pace.next(sums, began, usualMs) : usualMs
+      if (!this.#stopping) this.#schedule(Math.max(1, waitMs - (performance.now() - began)))
+    } catch (error) {
+      this.log.error({ reason: describeError(error) }, 'the maps cannot be read')
+      if (!this.#stopping) this.#schedule(this.#config.detect_interval)
+    }
+  }
+
+  get #bootId(): number {
+    return this.#counter?.bootId ?? 0
   }
 
   #hello(): Hello {
     return {
       protocolVersion: PROTOCOL_VERSION,
       agentId: this.#config.id,
-      bootId: this.bootId,
+      bootId: this.#bootId,
       version: VERSION,
       hostname: hostname(),
       kernel: release(),
       recordSize: RECORD_SIZE,
-      interfaces: this.#interfaces?.message() ?? { interfaces: [] },
+      interfaces: this.#counter?.interfaces.message() ?? { interfaces: [] },
       nowUnixMs: Date.now(),
-      oldestSeq: this.#queue.oldestSeq(this.bootId),
-      ackedSeq: this.#queue.ackedSeq(this.bootId),
+      oldestSeq: this.#queue.oldestSeq(this.#bootId),
+      ackedSeq: this.#queue.ackedSeq(this.#bootId),
       runId: this.#runId,
     }
   }
@@ -249,7 +201,7 @@ export class Agent {
   /** Whether they could be read; else the old ones stay. */
   #setNetworks({ networks, exemptRemote }: Config): boolean {
     try {
-      this.#deltas?.setNetworks(networks, exemptRemote)
+      this.#counter?.deltas.setNetworks(networks, exemptRemote)
       return true
     } catch (error) {
       this.log.warn(
@@ -267,7 +219,7 @@ export class Agent {
       queuedBatches: this.#queue.batches,
       queuedRecords: this.#queue.records,
       droppedRecords: this.droppedRecords(),
-      lawViolations: this.#epochs?.stats.lawViolations ?? 0,
+      lawViolations: this.#counter?.epochs.stats.lawViolations ?? 0,
       cpuUs: user + system,
       rssBytes: process.memoryUsage.rss(),
       queuedBytes: this.#queue.bytes,

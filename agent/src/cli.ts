@@ -6,11 +6,12 @@ import { type AgentConfig, agentSchema, loadAgentConfig, plaintextIssues } from 
 
 export const HELP = `flowdam-agent counts every flow on this machine's interfaces and streams the counts to the aggregator.
 
-Usage: flowdam-agent --config FILE [--check]
+Usage: flowdam-agent --config FILE [--check | --detach]
        flowdam-agent --interface NAME[:internal] … [--id ID] [--aggregator HOST:PORT] [KEY flags]
 
   --config FILE            agent.yaml; SIGHUP reads it again
   --check                  validate, print the effective configuration, exit 0 or 2
+  --detach                 take away what an agent with keep_attached left attached and pinned
   --id ID                  the agent's name (default: this machine's)
   --aggregator HOST:PORT,… in order of preference; default 127.0.0.1:50060
   --interface NAME         count here; may be given several times
@@ -29,16 +30,16 @@ Log lines go to stderr as JSON; FLOWDAM_LOG sets the level (trace … silent).
 export type Invocation =
   | { action: 'help' }
   | { action: 'version' }
-  | { action: 'check' | 'run'; config: AgentConfig; file: string | undefined }
+  | { action: 'check' | 'detach' | 'run'; config: AgentConfig; file: string | undefined }
 
 /** FD_USAGE, FD_CONFIG_…. */
 export function parseCommandLine(args: readonly string[]): Invocation {
   const { values } = parse(args)
   if (values.help) return { action: 'help' }
   if (values.version) return { action: 'version' }
-  const action = values.check ? 'check' : 'run'
+  const action = values.check ? 'check' : values.detach ? 'detach' : 'run'
   if (values.config !== undefined) {
-    const extra = Object.keys(values).filter((name) => name !== 'config' && name !== 'check')
+    const extra = Object.keys(values).filter((name) => !['config', 'check', 'detach'].includes(name))
     if (extra.length > 0) {
       throw usage(`--${extra[0]} and --config do not go together: the file says it all`)
     }
@@ -77,6 +78,7 @@ function parse(args: readonly string[]) {
       options: {
         config: { type: 'string' },
         check: { type: 'boolean' },
+        detach: { type: 'boolean' },
         id: { type: 'string' },
         aggregator: { type: 'string' },
         interface: { type: 'string', multiple: true },

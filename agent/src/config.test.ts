@@ -66,7 +66,7 @@ spool: { path: /var/lib/flowdam, max: 1G }
 
   it('tells what a reload can apply from what needs a restart', () => {
     const old = load('id: a\ninterfaces: [eth0]\n')
-    const now = load('id: a\ninterfaces: [eth1]\nexport_rate: 9k\nflow_slots: 128\n')
+    const now = load('id: a\ninterfaces: [eth1]\nexport_rate: 9k\nflow_slots: 256\n')
     assert.deepEqual(compareConfigs(old, now), {
       applied: ['export_rate'],
       restart: ['interfaces', 'flow_slots'],

@@ -68,6 +68,8 @@ export const agentSchema = z.strictObject({
       max: zSize.refine((bytes) => bytes >= 16 << 20, 'at least 16MiB').default(1e9),
     })
     .optional(),
+  keep_attached: z.boolean().default(false),
+  pin_path: z.string().startsWith('/', 'an absolute path inside a BPF file system').optional(),
   networks: z.array(zPrefix).default([]),
   inner_key: z.boolean().default(false),
   insecure: z.boolean().default(false),

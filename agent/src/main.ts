@@ -4,6 +4,7 @@ import { createLogger, describeError, onShutdown, parseHostPort, VERSION } from 
 import { Agent } from './agent.js'
 import { HELP, parseCommandLine } from './cli.js'
 import { loadAgentConfig } from './config.js'
+import { detach } from './detach.js'
 
 /** Usage and configuration errors; anything else is 1. */
 const EXIT_USAGE = 2
@@ -20,6 +21,7 @@ async function main(): Promise<void> {
   if (invocation.action === 'version') return void process.stdout.write(`flowdam-agent ${VERSION}\n`)
   const { action, config, file } = invocation
   if (action === 'check') return void process.stdout.write(`${JSON.stringify(config, null, 2)}\n`)
+  if (action === 'detach') return void process.stdout.write(`${detach(config)}\n`)
 
   const log = createLogger('flowdam-agent')
   const agent = new Agent(config, log)
@@ -32,7 +34,7 @@ async function main(): Promise<void> {
     log.info('stopped')
   })
   process.on('SIGHUP', () => reload(agent, file))
-  agent.start()
+  await agent.start()
   if (config.http) {
     // Loaded only where it is wanted: it costs memory.
     const { serveMetrics } = await import('./metrics.js')

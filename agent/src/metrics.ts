@@ -63,6 +63,21 @@ export function agentRegistry(agent: Agent): Registry {
     () => parts().epochs?.stats.earlyFlips ?? 0,
   )
   counter(
+    'recovered_epochs_total',
+    'Epochs of an agent before this one that were drained again (keep_attached)',
+    () => parts().epochs?.stats.recovered ?? 0,
+  )
+  counter(
+    'unprotected_epochs_total',
+    'Epochs cleared in the kernel though only this process had their batches (keep_attached)',
+    () => parts().epochs?.stats.unprotected ?? 0,
+  )
+  counter(
+    'lost_epochs_total',
+    'Epochs in pinned maps of another layout: lost at the start (keep_attached)',
+    () => parts().lostEpochs,
+  )
+  counter(
     'postponed_flips_total',
     'Epochs prolonged: export_rate was used up',
     () => parts().epochs?.stats.postponedFlips ?? 0,
@@ -133,6 +148,11 @@ export function agentRegistry(agent: Agent): Registry {
     () => (parts().epochs?.stats.graceMs ?? 0) / 1000,
   )
   gauge('flip_seconds', 'Last flip from start to clear', () => (parts().epochs?.stats.flipMs ?? 0) / 1000)
+  gauge(
+    'longest_slice_seconds',
+    'Longest time that a read kept everything else waiting',
+    () => (parts().deltas?.longestSliceMs ?? 0) / 1000,
+  )
   gauge('read_seconds', 'Last in-place read for detection', () => (parts().deltas?.readMs ?? 0) / 1000)
   gauge(
     'clock_offset_seconds',

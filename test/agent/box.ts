@@ -8,7 +8,7 @@ import { ROOT } from '@flowdam/scripts/lab/root'
 import { Traffic, type TrafficReport } from '@flowdam/scripts/lab/traffic'
 import { waitFor } from '@flowdam/scripts/lab/wait'
 import type { Attached } from './attached-program.js'
-import { Ingest, type IngestReport } from './ingest.js'
+import { Ingest, type IngestOptions, type IngestReport } from './ingest.js'
 
 /** An edge box in namespaces with the agent on its uplink and a test aggregator beside it. */
 export class Box {
@@ -17,7 +17,7 @@ export class Box {
   #agents = 0
   #agent: LabProcess | undefined
 
-  constructor(ingestOptions: { acknowledges?: boolean } = {}) {
+  constructor(ingestOptions: IngestOptions = {}) {
     this.ingest = new Ingest(this.network.namespaces.edge, CUSTOMER_NETWORKS, ingestOptions)
   }
 
@@ -31,8 +31,14 @@ export class Box {
     await this.network.stop()
   }
 
-  /** An agent process with this configuration beside the defaults; not started. */
-  agent(config: Readonly<Record<string, unknown>> = {}): LabProcess {
+  /**
+   * An agent process with this configuration beside the defaults; not started. `seesPins`: enters the network namespace
+   * only, so that bpffs stays visible (`ip netns exec` mounts another /sys).
+   */
+  agent(
+    config: Readonly<Record<string, unknown>> = {},
+    { seesPins = false, args = [] as readonly string[] } = {},
+  ): LabProcess {
     const name = `agent${++this.#agents}`
     const file = join(this.network.folder, `${name}.yaml`)
     // JSON is YAML.
@@ -46,13 +52,12 @@ export class Box {
       ...config,
     }
     writeFileSync(file, JSON.stringify(all))
-    this.#agent = new LabProcess({
-      name,
-      program: process.execPath,
-      args: [join(ROOT, 'agent', 'dist', 'main.js'), '--config', file],
-      namespace: this.network.namespaces.edge,
-      logFile: join(this.network.folder, `${name}.log`),
-    })
+    const { edge } = this.network.namespaces
+    const command = [process.execPath, join(ROOT, 'agent', 'dist', 'main.js'), '--config', file, ...args]
+    const common = { name, logFile: join(this.network.folder, `${name}.log`), capture: true }
+    this.#agent = seesPins
+      ? new LabProcess({ ...common, program: 'nsenter', args: [`--net=/run/netns/${edge}`, ...command] })
+      : new LabProcess({ ...common, program: command[0] ?? '', args: command.slice(1), namespace: edge })
     return this.#agent
   }
 

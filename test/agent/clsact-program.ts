@@ -14,6 +14,6 @@ const { object } = loadFlowObject({
   programs: ['flowdam_tc'],
 })
 const target = { name, ifindex: ifNameToIndex(name) }
-const attachment = attachEgress(object.program('flowdam_tc').fd, target, how === 'tcx')
+const attachment = attachEgress(object.program('flowdam_tc').fd, target, { tcx: how === 'tcx' })
 if (how !== 'leave') attachment.detach()
 object.close()

@@ -20,6 +20,7 @@ import {
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { IngestReport } from './ingest.js'
 
+/** acknowledges: yes, no, or milliseconds later. */
 const [port = '50060', networks = '', acknowledges = 'yes'] = process.argv.slice(2)
 
 const report: IngestReport = {
@@ -112,8 +113,10 @@ function stream(call: ServerDuplexStream<StreamRequest, StreamResponse>): void {
     } else if (message?.$case === 'flowBatch') {
       takeBatch(message.value)
       const { bootId, seq } = message.value
-      if (acknowledges === 'yes')
+      const acknowledge = () =>
         call.write({ message: { $case: 'ack', value: { bootId, seq, deltasSeq: 0 } } })
+      if (acknowledges === 'yes') acknowledge()
+      else if (acknowledges !== 'no') setTimeout(acknowledge, Number(acknowledges))
     } else if (message?.$case === 'hostDeltas') takeDeltas(message.value)
     else if (message?.$case === 'interfaces') report.interfaces = message.value.interfaces
     else if (message?.$case === 'heartbeat') report.heartbeats = [message.value]

@@ -32,15 +32,24 @@ export interface IngestReport {
   deltaMessages: number
 }
 
+export interface IngestOptions {
+  acknowledges?: boolean
+  acknowledgesAfterMs?: number
+}
+
 /** The test aggregator as a process inside a namespace. */
 export class Ingest {
   readonly #namespace: string
   readonly #args: readonly string[]
   #child: ChildProcess | undefined
 
-  constructor(namespace: string, networks: readonly string[], { acknowledges = true } = {}) {
+  constructor(
+    namespace: string,
+    networks: readonly string[],
+    { acknowledges = true, acknowledgesAfterMs = 0 }: IngestOptions = {},
+  ) {
     this.#namespace = namespace
-    this.#args = ['50060', networks.join(','), acknowledges ? 'yes' : 'no']
+    this.#args = ['50060', networks.join(','), acknowledges ? String(acknowledgesAfterMs || 'yes') : 'no']
   }
 
   async start(): Promise<void> {

@@ -19,7 +19,7 @@ describe('SIGHUP', () => {
     const config = JSON.parse(readFileSync(file, 'utf8')) as object
     const said = (what: RegExp) => waitFor(`${what}`, () => (what.test(agent.logTail(50)) ? true : undefined))
 
-    writeFileSync(file, JSON.stringify({ ...config, export_rate: '9k', flow_slots: 128 }))
+    writeFileSync(file, JSON.stringify({ ...config, export_rate: '9k', flow_slots: 256 }))
     agent.signal('SIGHUP')
     await said(/"keys":\["flow_slots"\].*next start/)
     await said(/"keys":\["export_rate"\].*reloaded/)

@@ -2,6 +2,7 @@
 import { FlowdamError } from '@flowdam/common'
 import * as libbpf from '../kernel/libbpf.js'
 import { kernelAtLeast } from '../kernel/requirements.js'
+import type { LinkPin } from './link-pin.js'
 
 /** By it a filter that a killed agent left behind is recognised. */
 const PROGRAM_NAME = 'flowdam_tc'
@@ -14,6 +15,8 @@ export interface EgressAttachment {
   /** The link's fd; -1 for clsact, which has none. */
   linkFd: number
   detach(): void
+  /** Ours no more, but counting: for a pinned link and for a filter. */
+  release(): void
 }
 
 export interface EgressTarget {
@@ -29,20 +32,34 @@ export interface EgressTarget {
 export function attachEgress(
   programFd: number,
   target: EgressTarget,
-  tcx = kernelAtLeast('6.6'),
+  { tcx = kernelAtLeast('6.6'), pin }: { tcx?: boolean; pin?: LinkPin | undefined } = {},
 ): EgressAttachment {
   if (tcx) {
+    const there = libbpf.programsAt(target.ifindex, libbpf.AttachType.tcxEgress)
+    const adopted = pin?.adopt(target.ifindex, programFd, (id) => there.includes(id))
+    if (adopted) return byLink(adopted.linkFd, pin)
+
     // A filter of ours from before, should the kernel have been older or TCX refused: it would count twice.
     removeLeftover(target.ifindex)
     const linkFd = libbpf.linkCreate(programFd, target.ifindex, libbpf.AttachType.tcxEgress, 0)
     if (linkFd >= 0) {
-      return { by: 'tcx', linkFd, detach: () => void libbpf.closeFd(linkFd) }
+      pin?.keep(linkFd)
+      return byLink(linkFd, pin)
     }
     const error = libbpf.errorName(linkFd)
     if (error === 'ENODEV') throw gone(target)
     if (error === 'EPERM') throw refused(target, error)
   }
   return attachClsact(programFd, target)
+}
+
+function byLink(linkFd: number, pin: LinkPin | undefined): EgressAttachment {
+  const release = () => void libbpf.closeFd(linkFd)
+  const detach = () => {
+    pin?.remove()
+    release()
+  }
+  return { by: 'tcx', linkFd, detach, release }
 }
 
 function attachClsact(programFd: number, { name, ifindex }: EgressTarget): EgressAttachment {
@@ -62,6 +79,7 @@ function attachClsact(programFd: number, { name, ifindex }: EgressTarget): Egres
     return {
       by: 'clsact',
       linkFd: -1,
+      release: () => {},
       detach: () => {
         libbpf.tcDetach(ifindex, filter)
         // The qdisc only if it was we who made it: others may have filters on it.
@@ -74,7 +92,7 @@ function attachClsact(programFd: number, { name, ifindex }: EgressTarget): Egres
 }
 
 /** Takes away a clsact filter that a killed agent left. */
-function removeLeftover(ifindex: number): void {
+export function removeLeftover(ifindex: number): void {
   for (const priority of PRIORITIES) {
     const filter = { handle: HANDLE, priority }
     if (isOurs(ifindex, filter)) libbpf.tcDetach(ifindex, filter)

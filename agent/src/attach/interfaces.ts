@@ -5,7 +5,9 @@ import { Boundary, IFACE_EGRESS, type Interface, type InterfaceTable } from '@fl
 import type { IfaceTable } from '../kernel/iface-table.js'
 import { IfaceFlag } from '../kernel/layout.js'
 import * as libbpf from '../kernel/libbpf.js'
+import type { Pins } from '../kernel/pins.js'
 import { attachEgress, type EgressAttachment } from './egress.js'
+import { LinkPin, linkPinName, linkPins } from './link-pin.js'
 import { type AttachWish, attachXdp, type XdpMode } from './xdp.js'
 
 const POLL_MS = 1000
@@ -16,6 +18,8 @@ const LAYER3_TYPES = new Set([512, 519, 65_534, 768, 769, 776])
 export interface InterfaceWish {
   name: string
   boundary: 'external' | 'internal'
+  /** The low bits of a record's iface byte. */
+  index: number
 }
 
 export interface InterfacesOptions {
@@ -26,13 +30,16 @@ export interface InterfacesOptions {
   xdpFd: number
   tcFd?: number | undefined
   table: IfaceTable
+  /** Where links are kept over a restart; absent: they end with this process. */
+  pins?: Pins | undefined
+  /** Names by index, those of interfaces that are not wished for any more included: records may still name them. */
+  names: readonly string[]
   log: Logger
   /** Called when an interface appears, vanishes or attaches otherwise than before. */
   changed: () => void
 }
 
 interface State extends InterfaceWish {
-  index: number
   /** 0: absent. */
   ifindex: number
   xdp: { linkFd: number; mode: XdpMode } | undefined
@@ -48,9 +55,8 @@ export class Interfaces {
 
   constructor(options: InterfacesOptions) {
     this.#options = options
-    this.#states = options.wishes.map((wish, index) => ({
+    this.#states = options.wishes.map((wish) => ({
       ...wish,
-      index,
       ifindex: 0,
       xdp: undefined,
       egress: undefined,
@@ -61,6 +67,7 @@ export class Interfaces {
   /** Attaches what is there. An interface that is missing is waited for; one that refuses is an error. */
   start(): void {
     try {
+      this.#removeStrangers()
       for (const state of this.#states) this.#attach(state)
     } catch (error) {
       this.stop()
@@ -70,21 +77,24 @@ export class Interfaces {
     this.#timer = setInterval(() => this.#poll(), POLL_MS)
   }
 
-  /** Detaches everything. */
+  /** Detaches everything; with pins, leaves everything attached. */
   stop(): void {
     clearInterval(this.#timer)
-    for (const state of this.#states) this.#detach(state)
+    for (const state of this.#states) {
+      if (this.#options.pins) this.#release(state)
+      else this.#detach(state)
+    }
   }
 
   /** Names by the low bits of a record's iface byte. */
   get names(): readonly string[] {
-    return this.#states.map(({ name }) => name)
+    return this.#options.names
   }
 
   /** 1 for each iface byte whose packets count in totals and detection. */
   static externalBytes(wishes: readonly InterfaceWish[]): Uint8Array {
     const external = new Uint8Array(256)
-    for (const [index, { boundary }] of wishes.entries()) {
+    for (const { index, boundary } of wishes) {
       if (boundary !== 'external') continue
       external[index] = 1
       external[index | IFACE_EGRESS] = 1
@@ -93,23 +103,29 @@ export class Interfaces {
   }
 
   message(): InterfaceTable {
+    const known = new Set(this.#states.map(({ index }) => index))
+    const former = this.#options.names.flatMap((name, index) =>
+      known.has(index) ? [] : [formerly(name, index)],
+    )
     return {
-      interfaces: this.#states.map(
-        ({ index, name, ifindex, boundary, xdp }): Interface => ({
-          index,
-          name,
-          ifindex,
-          boundary: boundary === 'external' ? Boundary.BOUNDARY_EXTERNAL : Boundary.BOUNDARY_INTERNAL,
-          attachMode: xdp?.mode ?? 'absent',
-          speedBps: ifindex === 0 ? 0 : linkSpeed(name),
-        }),
-      ),
+      interfaces: this.#states
+        .map(
+          ({ index, name, ifindex, boundary, xdp }): Interface => ({
+            index,
+            name,
+            ifindex,
+            boundary: boundary === 'external' ? Boundary.BOUNDARY_EXTERNAL : Boundary.BOUNDARY_INTERNAL,
+            attachMode: xdp?.mode ?? 'absent',
+            speedBps: ifindex === 0 ? 0 : linkSpeed(name),
+          }),
+        )
+        .concat(former),
     }
   }
 
   #attach(state: State): void {
     const { name } = state
-    const { attach, tap, xdpFd, tcFd, table, log } = this.#options
+    const { attach, tap, xdpFd, tcFd, table, pins, log } = this.#options
     const ifindex = libbpf.ifNameToIndex(name)
     if (ifindex === 0) return
     const flags = (tap ? IfaceFlag.drop : 0) | (isLayer3(name) ? IfaceFlag.layer3 : 0)
@@ -117,9 +133,12 @@ export class Interfaces {
     table.set(ifindex, state.index, flags)
     state.ifindex = ifindex
     try {
-      const xdp = attachXdp(xdpFd, { name, ifindex }, attach)
+      const xdp = attachXdp(xdpFd, { name, ifindex }, attach, pins && new LinkPin(pins, 'xdp', name))
       state.xdp = xdp
-      if (tcFd !== undefined) state.egress = attachEgress(tcFd, { name, ifindex })
+      if (tcFd !== undefined) {
+        const pin = pins && new LinkPin(pins, 'tcx', name)
+        state.egress = attachEgress(tcFd, { name, ifindex }, { pin })
+      }
       const egress = state.egress?.by ?? 'none'
       if (xdp.mode === 'native') log.info({ interface: name, ifindex, egress }, 'attached in native mode')
       else {
@@ -135,12 +154,35 @@ export class Interfaces {
   }
 
   #detach(state: State): void {
+    const { pins } = this.#options
     state.egress?.detach()
     state.egress = undefined
+    if (pins) new LinkPin(pins, 'xdp', state.name).remove()
     if (state.xdp) libbpf.closeFd(state.xdp.linkFd)
     state.xdp = undefined
     if (state.ifindex !== 0) this.#options.table.remove(state.ifindex)
     state.ifindex = 0
+  }
+
+  /** The programs go on counting. */
+  #release(state: State): void {
+    state.egress?.release()
+    state.egress = undefined
+    if (state.xdp) libbpf.closeFd(state.xdp.linkFd)
+    state.xdp = undefined
+  }
+
+  /** Links of an agent before us to interfaces, or in directions, that are not wished for any more. */
+  #removeStrangers(): void {
+    const { pins, tcFd } = this.#options
+    if (!pins) return
+    const wanted = new Set(
+      this.#states.flatMap(({ name }) => [
+        linkPinName('xdp', name),
+        ...(tcFd === undefined ? [] : [linkPinName('tcx', name)]),
+      ]),
+    )
+    for (const name of linkPins(pins)) if (!wanted.has(name)) pins.remove(name)
   }
 
   #poll(): void {
@@ -191,8 +233,14 @@ export class Interfaces {
   }
 }
 
+/** Not wished for any more, but records of its time may still come. */
+function formerly(name: string, index: number): Interface {
+  const boundary = Boundary.BOUNDARY_EXTERNAL
+  return { index, name, ifindex: 0, boundary, attachMode: 'absent', speedBps: 0 }
+}
+
 /** Where no interface is ever there, a slip of the pen is likely: what there is. */
-export function missingInterfaces(wishes: readonly InterfaceWish[]): FlowdamError | undefined {
+export function missingInterfaces(wishes: readonly { name: string }[]): FlowdamError | undefined {
   const missing = wishes.filter(({ name }) => libbpf.ifNameToIndex(name) === 0).map(({ name }) => name)
   if (missing.length < wishes.length) return undefined
   return new FlowdamError('FD_INTERFACE_MISSING', `there is no interface ${missing.join(', ')} here`, {

@@ -7,7 +7,9 @@ import fc from 'fast-check'
 import { FakeKernel } from '../testing/fake-kernel.js'
 import { anyPacket, packet } from '../testing/packets.js'
 import { Drain, type DrainedBatch } from './drain.js'
+import { EpochState } from './epoch-state.js'
 import { type EpochBatch, Epochs } from './epochs.js'
+import { Sequence } from './sequence.js'
 
 process.env['FLOWDAM_LOG'] = 'silent'
 
@@ -47,10 +49,15 @@ describe('a drain', () => {
           result.ledgers.reduce((sum, { seenPackets }) => sum + seenPackets, 0),
           steps.length + 1,
         )
+        const first = batches.splice(0)
+        assert.deepEqual(await drain.run(0), result)
+        assert.deepEqual(batches, first, 'a repeated drain gives the same batches')
+        await drain.clear(0)
         assert.equal(kernel.indexDirt, 0)
         batches.length = 0
         assert.equal((await drain.run(0)).records, 0)
         assert.deepEqual(batches, [], 'an empty epoch is no batch')
+        await drain.clear(0)
         assert.equal(kernel.mapped, 0, 'an epoch without flows keeps nothing mapped')
       }),
       { numRuns: 150 },
@@ -89,6 +96,8 @@ describe('epochs', () => {
     const batches: EpochBatch[] = []
     const epochs = new Epochs({
       maps: kernel.maps,
+      state: new EpochState(),
+      sequence: new Sequence(),
       grace: {
         by: 'test',
         close: () => {},
@@ -98,7 +107,7 @@ describe('epochs', () => {
           kernel.count(0, packet({ srcPort: 2 }), 0)
         },
       },
-      reader: { finish: (parity) => order.push(`finish ${parity}`) },
+      reader: { finish: (parity) => void order.push(`finish ${parity}`) },
       emit: (batch) => batches.push(batch),
       log: createLogger('test'),
       exportIntervalMs: 1000,

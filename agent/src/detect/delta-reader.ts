@@ -29,9 +29,11 @@ export interface DeltaReaderOptions {
 /**
  * Reads the flow log while the kernel writes it: differences to the last read, added up per protected address. A
  * slot's addresses are looked up once, when it is first seen; a slot that did not move costs one load. Nothing is
- * sampled and nothing is lost: `finish` takes what came after the last read of an epoch.
+ * sampled and nothing is lost: an epoch is read once more when nobody writes it any more.
  */
 export class DeltaReader {
+  /** Packets on external interfaces since the start. */
+  packets = 0
   /** All packets on external interfaces since the last `takeTotals`. */
   #incoming: Totals = { packets: 0, bytes: 0, flows: 0 }
   #outgoing: Totals = { packets: 0, bytes: 0, flows: 0 }
@@ -58,14 +60,24 @@ export class DeltaReader {
     for (const memory of [...this.#flows.flat(), ...this.#overflow.flat()]) memory.generation = -1
   }
 
-  /** Adds what the epoch of this parity got since the last read. */
-  read(parity: number): void {
+  /**
+   * Adds what the epoch of this parity got since the last read. Of flows never seen before it takes at most `mostNew`,
+   * each of them costs 0.2 to 0.4 µs where a known one costs 4 ns (34 ns if it moved); false: there are more.
+   */
+  read(parity: number, mostNew = Number.POSITIVE_INFINITY): boolean {
     const { maps } = this.#options
+    let left = mostNew
+    let all = true
+    const before = this.#incoming.packets + this.#outgoing.packets
     for (let part = 0; part < maps.geometry.nrParts; part++) {
       const used = maps.flowsUsed(parity, part)
       if (used > 0) {
+        const memory = this.#flows[parity]?.[part] as SlotMemory
+        const end = Math.min(used, memory.known + left)
+        left -= Math.max(0, end - memory.known)
+        all &&= end === used
         const window = maps.flows(parity, part, used)
-        this.#readBlock(this.#flows[parity]?.[part] as SlotMemory, window.words, window.bytes, used, true)
+        this.#readBlock(memory, window.words, window.bytes, end, true)
       }
       if (maps.hasOverflow(parity, part)) {
         const window = maps.overflow(parity, part)
@@ -73,11 +85,12 @@ export class DeltaReader {
         this.#readBlock(memory, window.words, window.bytes, OVERFLOW_SLOTS, false)
       }
     }
+    this.packets += this.#incoming.packets + this.#outgoing.packets - before
+    return all
   }
 
-  /** The last read of an epoch that nobody writes any more; then everything about it is forgotten. */
-  finish(parity: number): void {
-    this.read(parity)
+  /** After the last read of an epoch that nobody writes any more: everything about it is forgotten. */
+  forget(parity: number): void {
     for (const memory of this.#flows[parity] ?? []) memory.reset()
     for (const memory of this.#overflow[parity] ?? []) memory.reset()
   }

@@ -74,24 +74,24 @@ function deltasOf(kernel: FakeKernel, networks = OUR_NETWORKS): Deltas {
 }
 
 describe('host deltas', () => {
-  it('sum up to the packets counted, whatever is read, taken and flipped when', () => {
+  it('sum up to the packets counted, whatever is read, taken and flipped when', async () => {
     const step = fc.oneof(
       { weight: 12, arbitrary: fc.record({ packet: anyPacket, part: fc.integer({ min: 0, max: 5 }) }) },
       { weight: 2, arbitrary: fc.constant('read' as const) },
       { weight: 1, arbitrary: fc.constant('take' as const) },
       { weight: 1, arbitrary: fc.constant('flip' as const) },
     )
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 400 }), fc.constantFrom(4, 64), (steps, slots) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 400 }), fc.constantFrom(4, 64), async (steps, slots) => {
         // With 4 slots a part most packets go to overflow.
         const kernel = new FakeKernel(2, slots)
         const deltas = deltasOf(kernel)
         const model = new Model()
         const receiver = new Receiver()
         for (const step of steps) {
-          if (step === 'read') deltas.read()
+          if (step === 'read') await deltas.read()
           else if (step === 'take') receiver.take(deltas.take())
-          else if (step === 'flip') flip(kernel, deltas)
+          else if (step === 'flip') await flip(kernel, deltas)
           else {
             const egress = (step.part & 1) === 1
             const counted = { ...step.packet, iface: step.packet.iface | (egress ? 0x80 : 0) }
@@ -103,7 +103,7 @@ describe('host deltas', () => {
             } else model.count(step.packet, egress)
           }
         }
-        flip(kernel, deltas)
+        await flip(kernel, deltas)
         receiver.take(deltas.take())
         assert.deepEqual(
           receiver.totals.incoming.packets + receiver.totals.outgoing.packets,
@@ -126,7 +126,7 @@ describe('host deltas', () => {
     )
   })
 
-  it('keep classes, marks and vectors apart', () => {
+  it('keep classes, marks and vectors apart', async () => {
     const kernel = new FakeKernel(1, 64)
     const deltas = deltasOf(kernel)
     kernel.count(0, packet({ tcpFlags: 2 }))
@@ -134,10 +134,10 @@ describe('host deltas', () => {
     kernel.count(0, packet({ protocol: 17, srcPort: 9, marks: 1 }))
     kernel.count(0, packet({ protocol: 1 }))
     kernel.count(0, packet({ protocol: 6, srcPort: 7, tcpFlags: 4, marks: 2 }))
-    deltas.read()
+    await deltas.read()
     // The same flow goes on with ACK: what comes now is of another class.
     kernel.count(0, packet({ tcpFlags: 16 }))
-    deltas.read()
+    await deltas.read()
     const receiver = new Receiver()
     receiver.take(deltas.take())
     assert.deepEqual([...receiver.classes].sort(), [
@@ -150,39 +150,39 @@ describe('host deltas', () => {
     ])
   })
 
-  it('count a flow that goes on in the next epochs, or on another CPU, once', () => {
+  it('count a flow that goes on in the next epochs, or on another CPU, once', async () => {
     const kernel = new FakeKernel(2, 64)
     const deltas = deltasOf(kernel)
     const receiver = new Receiver()
     for (let epoch = 0; epoch < 4; epoch++) {
       kernel.count(0, packet())
       kernel.count(2, packet())
-      deltas.read()
-      flip(kernel, deltas)
+      await deltas.read()
+      await flip(kernel, deltas)
       receiver.take(deltas.take())
     }
     assert.equal(receiver.flows, 1)
     assert.equal(receiver.totals.incoming.packets, 8)
   })
 
-  it('follow new networks and exempt remotes at once, for flows that are already there', () => {
+  it('follow new networks and exempt remotes at once, for flows that are already there', async () => {
     const kernel = new FakeKernel(1, 64)
     const deltas = deltasOf(kernel, [])
-    const hosts = () => {
+    const hosts = async () => {
       kernel.count(0, packet())
-      deltas.read()
+      await deltas.read()
       const receiver = new Receiver()
       receiver.take(deltas.take())
       return [...receiver.hosts]
     }
-    assert.deepEqual(hosts(), [])
+    assert.deepEqual(await hosts(), [])
     deltas.setNetworks(OUR_NETWORKS, [])
-    assert.deepEqual(hosts(), [['203.0.113.10 0', { packets: 1, bytes: 100 }]])
+    assert.deepEqual(await hosts(), [['203.0.113.10 0', { packets: 1, bytes: 100 }]])
     deltas.setNetworks(OUR_NETWORKS, ['198.51.100.0/24'])
-    assert.deepEqual(hosts(), [])
+    assert.deepEqual(await hosts(), [])
   })
 
-  it('come in several messages when they are many, time and totals in the first only', () => {
+  it('come in several messages when they are many, time and totals in the first only', async () => {
     const kernel = new FakeKernel(1, 65_536)
     const deltas = deltasOf(kernel, ['0.0.0.0/0'])
     for (let i = 0; i < 30_000; i++) {
@@ -191,7 +191,7 @@ describe('host deltas', () => {
         packet({ dstAddr: Uint8Array.of(...new Array(10).fill(0), 255, 255, 10, 1, i >> 8, i & 255) }),
       )
     }
-    deltas.read()
+    await deltas.read()
     const messages = deltas.take()
     assert.equal(messages.length, 2)
     assert.deepEqual(
@@ -207,10 +207,10 @@ describe('host deltas', () => {
   })
 })
 
-function flip(kernel: FakeKernel, deltas: Deltas): void {
+async function flip(kernel: FakeKernel, deltas: Deltas): Promise<void> {
   const old = kernel.maps.parity
   kernel.maps.startEpoch(1 - old, { seconds: 1, nanoseconds: 0 })
-  deltas.finish(old, 5000)
+  await deltas.finish(old, 5000)
   for (let part = 0; part < kernel.geometry.nrParts; part++) kernel.maps.clear(old, part)
   kernel.forget(old)
 }

@@ -4,12 +4,15 @@ import type { FlowMaps } from '../kernel/flow-maps.js'
 import { DeltaReader } from './delta-reader.js'
 import { HostTable } from './host-table.js'
 import { Networks } from './networks.js'
+import type { ReadSums } from './read-pace.js'
 import { RecentFlows } from './recent-flows.js'
 
 /** 960 KB a message; gRPC refuses 4 MB by default. */
 const MOST_ENTRIES = 24_576
 /** A flow that was not seen for so long (to twice as long) counts as new again. */
 const FORGET_MS = 5000
+/** Flows never seen before that are taken before others get the event loop: 2 to 3 ms. */
+const SLICE_FLOWS = 8192
 /** Below this many entries, remembering those that rest costs nothing. */
 const RESET_ABOVE = 8192
 
@@ -21,8 +24,9 @@ export interface DeltasOptions {
 
 /** Host deltas from the log in place: read often, take when they can be sent; what is not taken adds up. */
 export class Deltas {
-  /** Milliseconds that the last read took. */
+  /** Milliseconds that the last read took, and the longest that any has kept the event loop from others. */
   readMs = 0
+  longestSliceMs = 0
   readonly #maps: FlowMaps
   readonly #hosts = new HostTable()
   readonly #recent = new RecentFlows()
@@ -30,6 +34,7 @@ export class Deltas {
   readonly #startedAt = performance.now()
   #networks: readonly string[]
   #exemptRemote: readonly string[] = []
+  #packetsRead = 0
   #seq = 0
   #takenAt = this.#startedAt
   #rotatedAt = this.#startedAt
@@ -64,20 +69,45 @@ export class Deltas {
     this.#exemptRemote = exemptRemote
   }
 
-  read(): void {
-    const began = performance.now()
+  /** Takes what the epoch has so far as known: it was another process's to tell. */
+  skip(): void {
     this.#reader.read(this.#maps.parity)
-    this.readMs = performance.now() - began
+    this.#reader.takeTotals()
+    while (this.#hosts.moved > 0) this.#hosts.take(MOST_ENTRIES)
+  }
+
+  /** In slices: in a flood each packet can be a flow never seen before. */
+  async read(): Promise<ReadSums> {
+    // The parity may change meanwhile; what is left of the old epoch is finish's.
+    await this.#slices(() => this.#maps.parity)
+    const packets = this.#reader.packets - this.#packetsRead
+    this.#packetsRead += packets
+    return { packets, largest: this.#hosts.takeLargest() }
   }
 
   /** The end of an epoch: what it got since the last read. `exportIntervalMs` is how long epochs may last. */
-  finish(parity: number, exportIntervalMs: number): void {
-    this.#reader.finish(parity)
+  async finish(parity: number, exportIntervalMs: number): Promise<void> {
+    await this.#slices(() => parity)
+    this.#reader.forget(parity)
     const now = performance.now()
     if (now - this.#rotatedAt >= Math.max(FORGET_MS, exportIntervalMs) * 0.9) {
       this.#recent.rotate()
       this.#rotatedAt = now
     }
+  }
+
+  async #slices(parity: () => number): Promise<void> {
+    let spentMs = 0
+    for (;;) {
+      const began = performance.now()
+      const all = this.#reader.read(parity(), SLICE_FLOWS)
+      const tookMs = performance.now() - began
+      spentMs += tookMs
+      this.longestSliceMs = Math.max(this.longestSliceMs, tookMs)
+      if (all) break
+      await breathe()
+    }
+    this.readMs = spentMs
   }
 
   /**
@@ -105,6 +135,8 @@ export class Deltas {
     return messages
   }
 }
+
+const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 function same(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((text, index) => text === b[index])

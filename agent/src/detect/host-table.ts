@@ -30,6 +30,7 @@ export class HostTable {
   #moved = new Uint8Array(FIRST_CAPACITY)
   #movedList = new Int32Array(FIRST_CAPACITY)
   #movedCount = 0
+  #largest = 0
   #index = new Int32Array(FIRST_CAPACITY * 2).fill(NONE)
 
   constructor(most = DEFAULT_MOST) {
@@ -43,6 +44,13 @@ export class HostTable {
   /** Entries that have moved since the last take. */
   get moved(): number {
     return this.#movedCount
+  }
+
+  /** Packets of the entry that has most since the last take, or 0 if none of them has come since the last call. */
+  takeLargest(): number {
+    const largest = this.#largest
+    this.#largest = 0
+    return largest
   }
 
   /** The entry of the address at `word` of `words` with this meta word, made if there is none; -1 when full. */
@@ -90,8 +98,10 @@ export class HostTable {
       this.lostPackets += packets
       return
     }
+    const sum = (this.#packets[entry] as number) + packets
+    if (sum > this.#largest) this.#largest = sum
     this.#flows[entry] = (this.#flows[entry] as number) + flows
-    this.#packets[entry] = (this.#packets[entry] as number) + packets
+    this.#packets[entry] = sum
     this.#bytes[entry] = (this.#bytes[entry] as number) + bytes
     if (this.#moved[entry] === 0) {
       this.#moved[entry] = 1

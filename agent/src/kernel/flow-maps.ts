@@ -13,7 +13,6 @@ import {
   partBlock,
   REASONS,
 } from './layout.js'
-import type { BpfObject } from './object.js'
 import { BlockWindows, type MappableMemory, type Window } from './windows.js'
 
 const RECORD_BYTES = 64
@@ -24,6 +23,10 @@ const LEDGER_PART_WORDS = LEDGER_WORDS * MAX_IFACES
 /** Words of two reasons in struct part_state. */
 const OVERFLOW_FULL = PartStateOffset.reasons / 4 + REASONS.indexOf('overflow_full') * 2
 const STRAY_CPU = PartStateOffset.reasons / 4 + REASONS.indexOf('stray_cpu') * 2
+
+export interface MappableMap extends MappableMemory {
+  memory(): ArrayBuffer
+}
 
 /** The memory behind each map. */
 export interface FlowMemory {
@@ -45,14 +48,15 @@ export class FlowMaps {
   readonly #overflow: BlockWindows
   readonly #index: BlockWindows
 
-  static of(object: BpfObject, geometry: Geometry): FlowMaps {
+  /** `from`: a loaded object or pinned maps. */
+  static of(from: { map(name: string): MappableMap }, geometry: Geometry): FlowMaps {
     return new FlowMaps(geometry, {
-      flow_log: object.map('flow_log'),
-      flow_index: object.map('flow_index'),
-      overflow_log: object.map('overflow_log'),
-      part_states: object.map('part_states').memory(),
-      ledgers: object.map('ledgers').memory(),
-      control: object.map('control').memory(),
+      flow_log: from.map('flow_log'),
+      flow_index: from.map('flow_index'),
+      overflow_log: from.map('overflow_log'),
+      part_states: from.map('part_states').memory(),
+      ledgers: from.map('ledgers').memory(),
+      control: from.map('control').memory(),
     })
   }
 

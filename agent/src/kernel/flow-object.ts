@@ -28,6 +28,8 @@ export interface FlowObjectOptions {
   hashKeys?: Uint32Array | undefined
   dropRules?: boolean | undefined
   innerKey?: boolean | undefined
+  /** Fds of maps that are there already, by name, instead of new ones. */
+  reuse?: ReadonlyMap<string, number> | undefined
   /** Programs to load; all by default. */
   programs?: readonly string[] | undefined
 }
@@ -48,7 +50,10 @@ export function openFlowObject(options: FlowObjectOptions): FlowObject {
   try {
     const sizes = geometry(options.nrCpus ?? onlineCpus(), options.flowSlots)
     writeSettings(object, sizes, options)
-    for (const [name, entries] of Object.entries(mapEntries(sizes))) object.map(name).setMaxEntries(entries)
+    for (const [name, entries] of Object.entries(mapEntries(sizes))) {
+      if (!options.reuse?.has(name)) object.map(name).setMaxEntries(entries)
+    }
+    for (const [name, fd] of options.reuse ?? []) object.map(name).reuse(fd)
     if (options.programs) object.choosePrograms(options.programs)
     return { object, geometry: sizes }
   } catch (error) {
@@ -79,7 +84,7 @@ function writeSettings(object: BpfObject, sizes: Geometry, options: FlowObjectOp
   const view = new DataView(memory)
   const version = view.getUint32(SettingsOffset.layoutVersion, true)
   if (version !== LAYOUT_VERSION) throw wrongVersion(object, `its layout version is ${version}`)
-  const keys = options.hashKeys ?? randomWords(HASH_KEYS)
+  const keys = options.hashKeys ?? randomHashKeys()
   for (let i = 0; i < HASH_KEYS; i++) view.setUint32(SettingsOffset.hashKeys + i * 4, keys[i] ?? 0, true)
   view.setUint32(SettingsOffset.nrCpus, sizes.nrCpus, true)
   view.setUint32(SettingsOffset.flowSlots, sizes.flowSlots, true)
@@ -96,6 +101,7 @@ function wrongVersion(object: BpfObject, why: string): FlowdamError {
   )
 }
 
-function randomWords(count: number): Uint32Array {
-  return crypto.getRandomValues(new Uint32Array(count))
+/** So that nobody outside can aim for collisions. */
+export function randomHashKeys(): Uint32Array {
+  return crypto.getRandomValues(new Uint32Array(HASH_KEYS))
 }

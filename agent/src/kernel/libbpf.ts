@@ -44,7 +44,9 @@ export interface TcFilter {
 
 const nodeRequire = createRequire(import.meta.url)
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn
+const ARRAY = 2
 const ARRAY_OF_MAPS = 12
+const F_MMAPABLE = 1024
 const CLOCK_MONOTONIC_COARSE = 6
 /** Numbers differ by architecture; glibc has no wrapper for membarrier. */
 const MEMBARRIER_SYSCALL: Record<string, number> = { x64: 324, arm64: 283 }
@@ -157,6 +159,7 @@ function bind() {
       lib,
       'int bpf_map__set_autocreate(void *map, bool create)',
     ),
+    mapReuseFd: func<(map: Pointer, fd: number) => number>(lib, 'int bpf_map__reuse_fd(void *map, int fd)'),
     mapInitialValue: func<(map: Pointer, size: [number]) => Pointer | null>(
       lib,
       'void *bpf_map__initial_value(void *map, _Out_ size_t *size)',
@@ -351,6 +354,9 @@ export const mapSetMaxEntries = (map: Pointer, entries: number): number =>
 export const mapSetAutocreate = (map: Pointer, create: boolean): number =>
   native().mapSetAutocreate(map, create)
 
+/** Before the load: the object shall use this map instead of making one. The fd stays the caller's. */
+export const mapReuseFd = (map: Pointer, fd: number): number => native().mapReuseFd(map, fd)
+
 /** Writable until the object is loaded: the initial bytes of a global-data map. */
 export function mapInitialValue(map: Pointer): ArrayBuffer | undefined {
   const size: [number] = [0]
@@ -490,20 +496,28 @@ export function programTestRunAsync(programFd: number, input: TestRunInput): Pro
   )
 }
 
+const mapOptions = (options: { inner_map_fd?: number; map_flags?: number }) => ({
+  sz: 48,
+  btf_fd: 0,
+  btf_key_type_id: 0,
+  btf_value_type_id: 0,
+  btf_vmlinux_value_type_id: 0,
+  inner_map_fd: 0,
+  map_flags: 0,
+  map_extra: 0,
+  numa_node: 0,
+  map_ifindex: 0,
+  ...options,
+})
+
 /** A one-slot array of maps with the type of `innerFd`; its fd or a negative error number. */
 export function createArrayOfMaps(name: string, innerFd: number): number {
-  return native().mapCreate(ARRAY_OF_MAPS, name, 4, 4, 1, {
-    sz: 48,
-    btf_fd: 0,
-    btf_key_type_id: 0,
-    btf_value_type_id: 0,
-    btf_vmlinux_value_type_id: 0,
-    inner_map_fd: innerFd,
-    map_flags: 0,
-    map_extra: 0,
-    numa_node: 0,
-    map_ifindex: 0,
-  })
+  return native().mapCreate(ARRAY_OF_MAPS, name, 4, 4, 1, mapOptions({ inner_map_fd: innerFd }))
+}
+
+/** A one-slot array for mmapShared: memory that outlives this process if it is pinned. Its fd or a negative error number. */
+export function createSharedMemory(name: string, bytes: number): number {
+  return native().mapCreate(ARRAY, name, 4, bytes, 1, mapOptions({ map_flags: F_MMAPABLE }))
 }
 
 export const mapUpdate = (fd: number, key: Uint8Array, value: Uint8Array, flags = 0): number =>
@@ -539,12 +553,16 @@ export function mmapShared(
 /** Nobody may touch the memory's ArrayBuffer afterwards: that would end the process. */
 export const munmap = (at: Pointer, size: number): number => native().munmap(at, size)
 
-/** The interface that a link is attached to: 0 once it was detached or the interface is gone. */
-export function linkIfindex(link: number): number {
+/** What a link joins; undefined when the fd is none of a link. `ifindex` is 0 once it was detached or the interface is gone. */
+export function linkInfo(link: number): { programId: number; ifindex: number } | undefined {
   // struct bpf_link_info: type, id, prog_id, padding, then ifindex for both XDP and TCX.
   const info = Buffer.alloc(24)
-  return native().infoByFd(link, info, [info.length]) < 0 ? 0 : info.readUInt32LE(16)
+  if (native().infoByFd(link, info, [info.length]) < 0) return undefined
+  return { programId: info.readUInt32LE(8), ifindex: info.readUInt32LE(16) }
 }
+
+/** linkInfo's ifindex, 0 for what is no link. */
+export const linkIfindex = (link: number): number => linkInfo(link)?.ifindex ?? 0
 
 export const closeFd = (fd: number): number => native().closeFd(fd)
 

@@ -3,23 +3,17 @@ import { existsSync } from 'node:fs'
 import { FlowdamError } from '@flowdam/common'
 import type { Pointer } from './libbpf.js'
 import * as libbpf from './libbpf.js'
+import { type MappedRange, SharedMap } from './shared-map.js'
 import { type TestRun, type TestRunOptions, testRun, testRunAsync } from './test-run.js'
 
 /** Lines of libbpf's and the verifier's log in an error. */
 const LOG_LINES = 40
 
-/** Memory of a map, shared with the kernel. Nobody may touch it after unmap. */
-export interface MappedRange {
-  buffer: ArrayBuffer
-  byteOffset: number
-  unmap: () => void
-}
-
 /** A map of an object. Sizes may be set before the load; fd and memory are there after it. */
 export class BpfMap {
   readonly name: string
   readonly #map: Pointer
-  #mapping: { at: Pointer; memory: ArrayBuffer; size: number } | undefined
+  #shared: SharedMap | undefined
 
   constructor(map: Pointer) {
     this.#map = map
@@ -48,6 +42,11 @@ export class BpfMap {
     check(libbpf.mapSetAutocreate(this.#map, create), `cannot leave out map ${this.name}`)
   }
 
+  /** Before the load: use a map that is there already. FD_BPF_OBJECT. */
+  reuse(fd: number): void {
+    check(libbpf.mapReuseFd(this.#map, fd), `cannot use the pinned map ${this.name}`)
+  }
+
   /** Before the load: the bytes of a global-data map, writable. */
   initialValue(): ArrayBuffer {
     const memory = libbpf.mapInitialValue(this.#map)
@@ -55,34 +54,21 @@ export class BpfMap {
     return memory
   }
 
-  /** A part of that memory, to be unmapped when done: a mapped page counts as resident whether it is touched or not. */
+  /** After the load: SharedMap's, for an array map with BPF_F_MMAPABLE. */
   mapRange(byteOffset: number, size: number): MappedRange {
-    const mapped = libbpf.mmapShared(this.fd, size, byteOffset)
-    if (typeof mapped === 'number') throw this.#unmappable(size, mapped)
-    return { buffer: mapped.memory, byteOffset: 0, unmap: () => void libbpf.munmap(mapped.at, size) }
+    return this.#memory().mapRange(byteOffset, size)
   }
-
-  /** After the load: the kernel's own memory of an array map with BPF_F_MMAPABLE, shared. Mapped once. */
   memory(): ArrayBuffer {
-    if (!this.#mapping) {
-      const stride = Math.ceil(this.valueSize / 8) * 8
-      const size = stride * this.maxEntries
-      const mapped = libbpf.mmapShared(this.fd, size)
-      if (typeof mapped === 'number') throw this.#unmappable(size, mapped)
-      this.#mapping = { ...mapped, size }
-    }
-    return this.#mapping.memory
+    return this.#memory().memory()
   }
-
-  /** Gives the memory back; nobody may touch its ArrayBuffer afterwards. */
   unmap(): void {
-    if (this.#mapping) libbpf.munmap(this.#mapping.at, this.#mapping.size)
-    this.#mapping = undefined
+    this.#shared?.unmap()
   }
 
-  #unmappable(size: number, status: number): FlowdamError {
-    const error = libbpf.errorName(status)
-    return new FlowdamError('FD_BPF_MMAP', `cannot map ${size} bytes of map ${this.name}: ${error}`)
+  #memory(): SharedMap {
+    const stride = Math.ceil(this.valueSize / 8) * 8
+    this.#shared ??= new SharedMap(this.name, this.fd, stride * this.maxEntries)
+    return this.#shared
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { MappedRange } from './object.js'
+import type { MappedRange } from './shared-map.js'
 
 /** What a map can do here; tests stand in plain memory for it. */
 export interface MappableMemory {

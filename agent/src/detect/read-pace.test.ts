@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { ReadPace } from './read-pace.js'
+
+/** Reads as the pace asks for, in a time of its own. */
+class Reader {
+  readonly #pace = new ReadPace()
+  #now = 0
+  #wait = 100
+
+  /** The waits of so many milliseconds. */
+  read(forMs: number, pps: number, victimPps = pps): number[] {
+    const waits: number[] = []
+    for (const end = this.#now + forMs; this.#now < end; ) {
+      const seconds = this.#wait / 1000
+      this.#now += this.#wait
+      this.#wait = this.#pace.next({ packets: pps * seconds, largest: victimPps * seconds }, this.#now, 100)
+      waits.push(this.#wait)
+    }
+    return waits
+  }
+}
+
+describe('the pace of reads', () => {
+  it('stays as configured while traffic is steady, whatever its rate', () => {
+    for (const pps of [0, 500, 100_000]) {
+      const reader = new Reader()
+      reader.read(20_000, pps)
+      assert.deepEqual(new Set(reader.read(5000, pps)), new Set([100]))
+    }
+  })
+
+  it('is faster from the first read that sees a rise on, and for a few seconds only', () => {
+    const reader = new Reader()
+    reader.read(10_000, 1000)
+    const waits = reader.read(20_000, 50_000)
+    assert.equal(waits[0], 25)
+    assert.equal(waits.at(-1), 100)
+    const fast = waits.filter((wait) => wait === 25).length
+    assert.ok(fast >= 40 && fast < 240, `${fast} fast reads`)
+  })
+
+  it('sees a victim that is small beside the traffic of all', () => {
+    const reader = new Reader()
+    reader.read(10_000, 1_000_000, 5000)
+    assert.equal(reader.read(1000, 1_020_000, 25_000)[0], 25)
+  })
+
+  it('is never slower than configured', () => {
+    const pace = new ReadPace()
+    assert.equal(pace.next({ packets: 0, largest: 0 }, 0, 10), 10)
+    assert.equal(pace.next({ packets: 1e6, largest: 1e6 }, 10, 10), 10)
+  })
+})

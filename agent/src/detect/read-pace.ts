@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** While something rises: four times the usual. */
+const FAST_MS = 25
+/** For so long after a rise; by then it is either an attack that was noticed, or ordinary. */
+const FAST_FOR_MS = 1000
+/** A rise is this much more than the average, and at least so many packets per second more. */
+const RISE_FACTOR = 1.5
+const RISE_PPS = 1000
+/** Half of what the average remembers is younger than 0.7 of this. */
+const AVERAGE_MS = 2000
+
+/** What a read found. */
+export interface ReadSums {
+  /** Packets of everybody, and of the entry that got most of them: one victim is hidden in the traffic of all. */
+  packets: number
+  largest: number
+}
+
+/**
+ * When to read next. A read costs about a millisecond, and what it finds late is found late by everybody after it:
+ * when traffic rises, reads come four times as often for a second. Ordinary traffic does not pay for that.
+ */
+export class ReadPace {
+  readonly #total = new Average()
+  readonly #largest = new Average()
+  #fastUntil = 0
+
+  /** Notes a read at `now` (milliseconds, monotonic) and returns the milliseconds until the next. */
+  next(sums: ReadSums, now: number, usualMs: number): number {
+    const total = this.#total.rises(sums.packets, now)
+    const largest = this.#largest.rises(sums.largest, now)
+    if (total || largest) this.#fastUntil = now + FAST_FOR_MS
+    return now < this.#fastUntil ? Math.min(FAST_MS, usualMs) : usualMs
+  }
+}
+
+class Average {
+  #pps = 0
+  #at = -1
+
+  rises(packets: number, now: number): boolean {
+    const elapsed = now - this.#at
+    if (this.#at < 0 || elapsed <= 0) {
+      this.#at = now
+      return false
+    }
+    this.#at = now
+    const pps = (packets / elapsed) * 1000
+    const rises = pps > this.#pps * RISE_FACTOR + RISE_PPS
+    this.#pps += (pps - this.#pps) * Math.min(1, elapsed / AVERAGE_MS)
+    return rises
+  }
+}
