@@ -2,7 +2,14 @@
 import { hostname, release } from 'node:os'
 import { join } from 'node:path'
 import { describeError, type Logger, VERSION } from '@flowdam/common'
-import { type Config, type Heartbeat, type Hello, PROTOCOL_VERSION, RECORD_SIZE } from '@flowdam/proto'
+import {
+  type Config,
+  type Heartbeat,
+  type Hello,
+  PROTOCOL_VERSION,
+  RECORD_SIZE,
+  type Rules,
+} from '@flowdam/proto'
 import { credentials } from '@grpc/grpc-js'
 import { type AgentConfig, compareConfigs } from './config.js'
 import { Counter } from './counter.js'
@@ -61,6 +68,7 @@ export class Agent {
       uplink: this.#uplink,
       maps: this.#counter?.maps,
       interfaces: this.#counter?.interfaces,
+      dropRules: this.#counter?.dropRules,
       lostEpochs: this.#counter?.counting.lostEpochs ?? 0,
     }
   }
@@ -144,13 +152,22 @@ export class Agent {
       config: (told) => {
         if (this.#setNetworks(told)) this.#knownConfig?.save(told)
       },
-      rules: ({ drop }) => {
-        if (drop.length > 0) this.log.warn({ rules: drop.length }, 'drop rules are not enabled on this agent')
-      },
+      rules: (rules) => this.#setRules(rules),
       log: this.log,
       exportRate: config.export_rate,
     })
     this.#uplink.start()
+  }
+
+  #setRules({ drop }: Rules): void {
+    const rules = this.#counter?.dropRules
+    if (!rules) {
+      if (drop.length > 0) this.log.warn({ rules: drop.length }, 'drop rules are not enabled on this agent')
+      return
+    }
+    const refused = rules.replace(drop, this.#counter?.deltas.networks ?? [])
+    this.log.info({ rules: drop.length - refused.length }, 'drop rules replaced')
+    if (refused.length > 0) this.log.error({ refused: refused.slice(0, 8) }, 'drop rules refused')
   }
 
   #schedule(waitMs: number): void {

@@ -71,6 +71,7 @@ export const agentSchema = z.strictObject({
   keep_attached: z.boolean().default(false),
   pin_path: z.string().startsWith('/', 'an absolute path inside a BPF file system').optional(),
   networks: z.array(zPrefix).default([]),
+  drop_rules: z.boolean().default(false),
   inner_key: z.boolean().default(false),
   insecure: z.boolean().default(false),
   tls: z.strictObject({ ca: z.string(), cert: z.string(), key: z.string() }).optional(),

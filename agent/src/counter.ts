@@ -5,6 +5,7 @@ import { Interfaces, missingInterfaces } from './attach/interfaces.js'
 import type { AgentConfig } from './config.js'
 import { type EpochBatch, Epochs } from './count/epochs.js'
 import { Deltas } from './detect/deltas.js'
+import { DropRules } from './kernel/drop-rules.js'
 import type { FlowMaps } from './kernel/flow-maps.js'
 import { type GracePeriod, gracePeriod } from './kernel/grace-period.js'
 import { IfaceTable } from './kernel/iface-table.js'
@@ -31,6 +32,8 @@ export class Counter {
   readonly epochs: Epochs
   readonly deltas: Deltas
   readonly interfaces: Interfaces
+  /** Absent when the configuration does not allow them. */
+  readonly dropRules: DropRules | undefined
   readonly #options: CounterOptions
   readonly #grace: GracePeriod
   readonly #pins: Pins | undefined
@@ -46,6 +49,7 @@ export class Counter {
       path: config.bpf_object,
       flowSlots: config.flow_slots,
       innerKey: config.inner_key,
+      dropRules: config.drop_rules,
       programs: config.direction === 'both' ? [xdp, 'flowdam_tc'] : [xdp],
     }
     const pins = config.keep_attached ? pinsOf(config) : undefined
@@ -83,6 +87,14 @@ export class Counter {
       exportIntervalMs: config.export_interval,
       exportRate: config.export_rate,
     })
+    const ruleFd = (name: string) => kernel.object.map(name).fd
+    this.dropRules = config.drop_rules
+      ? new DropRules({
+          drop_exact: ruleFd('drop_exact'),
+          drop_v4: ruleFd('drop_v4'),
+          drop_v6: ruleFd('drop_v6'),
+        })
+      : undefined
     this.interfaces = new Interfaces({
       ...{ wishes, pins, log },
       names: sequence.names,
@@ -125,6 +137,7 @@ export class Counter {
 
   /** After the last batch had its chance to become durable. */
   async close(): Promise<void> {
+    this.dropRules?.stop()
     await this.epochs.settle()
     this.#grace.close()
     this.counting.close()

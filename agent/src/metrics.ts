@@ -3,6 +3,7 @@ import { type HostPort, HttpEndpoint } from '@flowdam/common'
 import type { Ledger } from '@flowdam/proto'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Agent } from './agent.js'
+import type { DropRuleState } from './kernel/drop-rules.js'
 import { REASONS } from './kernel/layout.js'
 
 /** result label → fields of a ledger. */
@@ -35,6 +36,7 @@ export function agentRegistry(agent: Agent): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'flowdam_agent_' })
   packets(agent, registry)
+  dropRules(agent, registry)
   failures(agent, registry)
   const counter = (name: string, help: string, read: () => number) =>
     new Counter({
@@ -240,6 +242,36 @@ function packets(agent: Agent, registry: Registry): void {
     collect() {
       this.reset()
       for (const [reason, records] of Object.entries(agent.parts.queue.dropped)) this.inc({ reason }, records)
+    },
+  })
+}
+
+function dropRules(agent: Agent, registry: Registry): void {
+  const registers = [registry]
+  const labelNames = ['prefix']
+  const gauge = (name: string, help: string, value: (rule: DropRuleState) => number) =>
+    new Gauge({
+      name: `flowdam_agent_drop_rule_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const rule of agent.parts.dropRules?.list() ?? []) this.set({ prefix: rule.prefix }, value(rule))
+      },
+    })
+  // Gauges: a rule that is gone and comes back begins at zero.
+  gauge('packets', 'Packets that a rule in force has dropped', ({ packets }) => packets)
+  gauge('bytes', 'Layer-3 bytes that a rule in force has dropped', ({ bytes }) => bytes)
+  gauge('remaining_seconds', 'Until the kernel forgets a rule', ({ remainingMs }) => remainingMs / 1000)
+  new Counter({
+    name: 'flowdam_agent_drop_rules_refused_total',
+    help: 'Drop rules that were not applied, by why',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [reason, rules] of agent.parts.dropRules?.refused ?? []) this.inc({ reason }, rules)
     },
   })
 }

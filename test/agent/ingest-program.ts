@@ -6,6 +6,7 @@
 import { formatAddress } from '@flowdam/common'
 import {
   DELTA_SIZE,
+  type DropRule,
   decodeDelta,
   decodeRecord,
   type FlowBatch,
@@ -31,6 +32,7 @@ const report: IngestReport = {
   duplicates: 0,
   records: { packets: 0, bytes: 0, flows: 0 },
   overflow: { packets: 0, bytes: 0, flows: 0 },
+  dropped: { packets: 0, bytes: 0, flows: 0 },
   flows: {},
   ledgers: {},
   incoming: { packets: 0, bytes: 0, flows: 0 },
@@ -38,6 +40,7 @@ const report: IngestReport = {
   hosts: {},
   deltaMessages: 0,
 }
+const calls = new Set<ServerDuplexStream<StreamRequest, StreamResponse>>()
 const seen = new Set<string>()
 const newest = new Map<number, number>()
 
@@ -53,6 +56,11 @@ function takeBatch(batch: FlowBatch): void {
   for (let at = 0; at < batch.records.length; at += RECORD_SIZE) {
     const record = decodeRecord(batch.records, at)
     const sums = record.marks & 16 ? report.overflow : report.records
+    if (record.marks & 2) {
+      report.dropped.packets += record.packets
+      report.dropped.bytes += record.bytes
+      report.dropped.flows++
+    }
     sums.packets += record.packets
     sums.bytes += record.bytes
     sums.flows++
@@ -96,6 +104,7 @@ function takeDeltas(deltas: HostDeltas): void {
 }
 
 function stream(call: ServerDuplexStream<StreamRequest, StreamResponse>): void {
+  calls.add(call)
   call.on('data', ({ message }: StreamRequest) => {
     if (message?.$case === 'hello') {
       report.hellos.push(message.value)
@@ -123,6 +132,7 @@ function stream(call: ServerDuplexStream<StreamRequest, StreamResponse>): void {
   })
   call.on('end', () => call.end())
   call.on('error', () => {})
+  call.on('close', () => calls.delete(call))
 }
 
 const server = new Server({ 'grpc.max_receive_message_length': 64 << 20 })
@@ -131,5 +141,10 @@ server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error
   if (error) throw error
   process.send?.('ready')
 })
-process.on('message', () => process.send?.(report))
+process.on('message', (question: 'report' | { rules: DropRule[] }) => {
+  if (question !== 'report') {
+    for (const call of calls) call.write({ message: { $case: 'rules', value: { drop: question.rules } } })
+  }
+  process.send?.(report)
+})
 process.on('disconnect', () => process.exit(0))

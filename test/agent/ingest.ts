@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { Heartbeat, Hello, Interface } from '@flowdam/proto'
+import type { DropRule, Heartbeat, Hello, Interface } from '@flowdam/proto'
 import { inNamespace } from '@flowdam/scripts/lab/commands'
 
 export interface Sums {
@@ -21,6 +21,8 @@ export interface IngestReport {
   duplicates: number
   records: Sums
   overflow: Sums
+  /** Of both, records with the mark of a drop rule. */
+  dropped: Sums
   /** By source, destination, ports, protocol, vlan. */
   flows: Record<string, { packets: number; bytes: number }>
   /** Sums of ledgers by iface byte. */
@@ -63,8 +65,17 @@ export class Ingest {
   }
 
   async report(): Promise<IngestReport> {
+    return await this.#ask('report')
+  }
+
+  /** Sends the agents these drop rules. */
+  async rules(rules: readonly DropRule[]): Promise<void> {
+    await this.#ask({ rules })
+  }
+
+  async #ask(question: 'report' | { rules: readonly DropRule[] }): Promise<IngestReport> {
     const child = this.#child as ChildProcess
-    child.send('report')
+    child.send(question)
     const [report] = (await once(child, 'message')) as [IngestReport]
     return report
   }

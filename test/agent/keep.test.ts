@@ -2,7 +2,7 @@
 //
 // keep_attached: an agent that dies at any moment, and another that takes over.
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,45 +10,10 @@ import { closeFd, mmapShared, munmap, objectGet } from '@flowdam/agent/internal/
 import { command } from '@flowdam/scripts/lab/commands'
 import { Traffic } from '@flowdam/scripts/lab/traffic'
 import { waitFor } from '@flowdam/scripts/lab/wait'
-import { Box, NOTHING } from './box.js'
+import { NOTHING } from './box.js'
+import { PinBox } from './pin-box.js'
 
 const COUNTING = { ...NOTHING, xdp: 'native', tcx: ['flowdam_tc'] }
-
-/** A box with a BPF file system of its own. */
-class PinBox extends Box {
-  get mount(): string {
-    return join(this.network.folder, 'bpf')
-  }
-
-  override async start(): Promise<void> {
-    await super.start()
-    mkdirSync(this.mount)
-    await command('mount', ['-t', 'bpf', 'bpf', this.mount])
-  }
-
-  override async stop(): Promise<void> {
-    await command('umount', [this.mount]).catch(() => undefined)
-    await super.stop()
-  }
-
-  keeper(config: Readonly<Record<string, unknown>> = {}, args: readonly string[] = []) {
-    const keep = { keep_attached: true, pin_path: join(this.mount, 'edge1') }
-    return this.agent({ ...keep, export_interval: '200ms', ...config }, { seesPins: true, args })
-  }
-
-  /** Counted, delivered once, and nothing of it twice. */
-  async delivered(packets: number, bytes: number): Promise<void> {
-    const got = await this.until(
-      `${packets} packets to be delivered`,
-      ({ records, overflow }) => records.packets + overflow.packets >= packets,
-    )
-    assert.equal(got.records.packets + got.overflow.packets, packets)
-    assert.equal(got.records.bytes + got.overflow.bytes, bytes)
-    assert.equal(got.ledgers[0]?.['seenPackets'], packets)
-    assert.equal(got.ledgers[0]?.['seenBytes'], bytes)
-    assert.equal(got.heartbeats[0]?.lawViolations, 0)
-  }
-}
 
 describe('an agent with keep_attached', () => {
   // Late acknowledgements, so that kills come between a batch and its own.
