@@ -37,6 +37,7 @@ export function agentRegistry(agent: Agent): Registry {
   collectDefaultMetrics({ register: registry, prefix: 'flowdam_agent_' })
   packets(agent, registry)
   dropRules(agent, registry)
+  nicDrops(agent, registry)
   failures(agent, registry)
   const counter = (name: string, help: string, read: () => number) =>
     new Counter({
@@ -272,6 +273,21 @@ function dropRules(agent: Agent, registry: Registry): void {
     collect() {
       this.reset()
       for (const [reason, rules] of agent.parts.dropRules?.refused ?? []) this.inc({ reason }, rules)
+    },
+  })
+}
+
+function nicDrops(agent: Agent, registry: Registry): void {
+  new Counter({
+    name: 'flowdam_agent_nic_drops_total',
+    help: "What the network card or its driver lost before our programs, by the driver's own names",
+    labelNames: ['iface', 'counter'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { name, drops } of agent.parts.interfaces?.nicDrops() ?? []) {
+        for (const [counter, packets] of drops) this.inc({ iface: name, counter }, packets)
+      }
     },
   })
 }

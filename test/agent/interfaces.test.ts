@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { commandIn } from '@flowdam/scripts/lab/commands'
+import { commandIn, ipBatch } from '@flowdam/scripts/lab/commands'
+import { Traffic } from '@flowdam/scripts/lab/traffic'
 import { waitFor } from '@flowdam/scripts/lab/wait'
 import { Box, UPLINK_NAME } from './box.js'
 
@@ -61,5 +62,36 @@ describe('a tap on a mirror port', () => {
     const got = await box.ingest.report()
     assert.deepEqual([got.records.packets, got.records.bytes], [sent.packets, sent.bytes])
     assert.equal((await forwarded(box, CUSTOMERS_NAME)) - before, 0)
+  })
+})
+
+describe('a card that loses packets', () => {
+  const box = new Box()
+  before(() => box.start())
+  after(() => box.stop())
+
+  it('has its own counters in the metrics', async () => {
+    const http = '127.0.0.1:8198'
+    const agent = box.agent({ http })
+    agent.start()
+    await box.counting()
+    // The other end takes no frame as large as these.
+    await ipBatch(box.network.namespaces.internet, ['link set edge mtu 68'])
+    const traffic = new Traffic(box.network, {
+      from: 'customer',
+      args: ['--count', '1000', '--flows', '10', '--rate', '20000', '--size', '500'],
+    })
+    traffic.start()
+    await traffic.ended()
+    const { edge } = box.network.namespaces
+    const fetching = `fetch('http://${http}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`
+    const dropped = await waitFor('the drops in the metrics', async () => {
+      const text = await commandIn(edge, process.execPath, ['-e', fetching])
+      const line = /nic_drops_total\{iface="uplink",counter="tx_dropped"\} (\d+)/.exec(text)
+      return Number(line?.[1]) || undefined
+    })
+    const statistics = `/sys/class/net/${UPLINK_NAME}/statistics/tx_dropped`
+    assert.ok(dropped <= Number(await commandIn(edge, 'cat', [statistics])))
+    await agent.stop()
   })
 })

@@ -8,6 +8,7 @@ import * as libbpf from '../kernel/libbpf.js'
 import type { Pins } from '../kernel/pins.js'
 import { attachEgress, type EgressAttachment } from './egress.js'
 import { LinkPin, linkPinName, linkPins } from './link-pin.js'
+import { NicDrops } from './nic-drops.js'
 import { type AttachWish, attachXdp, type XdpMode } from './xdp.js'
 
 const POLL_MS = 1000
@@ -45,6 +46,7 @@ interface State extends InterfaceWish {
   xdp: { linkFd: number; mode: XdpMode } | undefined
   egress: EgressAttachment | undefined
   warnedAt: number
+  nic: NicDrops
 }
 
 /** Keeps the programs attached to the configured interfaces, those that come and go included. */
@@ -61,6 +63,7 @@ export class Interfaces {
       xdp: undefined,
       egress: undefined,
       warnedAt: 0,
+      nic: new NicDrops(wish.name),
     }))
   }
 
@@ -89,6 +92,11 @@ export class Interfaces {
   /** Names by the low bits of a record's iface byte. */
   get names(): readonly string[] {
     return this.#options.names
+  }
+
+  /** What the cards lost before any program saw it. */
+  nicDrops(): { name: string; drops: ReadonlyMap<string, number> }[] {
+    return this.#states.map(({ name, nic }) => ({ name, drops: nic.read() }))
   }
 
   /** 1 for each iface byte whose packets count in totals and detection. */

@@ -127,6 +127,11 @@ function bind() {
     numa_node: 'uint32_t',
     map_ifindex: 'uint32_t',
   })
+  koffi.struct('fd_ifreq', {
+    name: koffi.array('uint8_t', 16),
+    data: 'void *',
+    unused: koffi.array('uint8_t', 16),
+  })
   koffi.struct('fd_timespec', { sec: 'int64_t', nsec: 'int64_t' })
   const printProto = koffi.proto('int fd_print(int level, const char *format, void *arguments)')
 
@@ -260,6 +265,14 @@ function bind() {
     >(libc, 'void *mmap(void *at, size_t size, int prot, int flags, int fd, int64_t offset)'),
     munmap: func<(at: Pointer, size: number) => number>(libc, 'int munmap(void *at, size_t size)'),
     closeFd: func<(fd: number) => number>(libc, 'int close(int fd)'),
+    socket: func<(domain: number, type: number, protocol: number) => number>(
+      libc,
+      'int socket(int domain, int type, int protocol)',
+    ),
+    ioctl: func<(fd: number, request: number, argument: object) => number>(
+      libc,
+      'int ioctl(int fd, unsigned long request, fd_ifreq *argument)',
+    ),
     ifNameToIndex: func<(name: string) => number>(libc, 'unsigned int if_nametoindex(const char *name)'),
     membarrier: func<(number: number, command: number, flags: number, cpu: number) => number>(
       libc,
@@ -568,6 +581,21 @@ export const closeFd = (fd: number): number => native().closeFd(fd)
 
 /** The interface's index, 0 when there is none of that name. */
 export const ifNameToIndex = (name: string): number => native().ifNameToIndex(name)
+
+/** SIOCETHTOOL: `command` is a struct of linux/ethtool.h, answered in place. False when the driver does not know it. */
+export function ethtool(name: string, command: Buffer): boolean {
+  const AF_INET = 2
+  const SOCK_DGRAM = 2
+  const SIOCETHTOOL = 0x8946
+  const socket = native().socket(AF_INET, SOCK_DGRAM, 0)
+  if (socket < 0) return false
+  const padded = Buffer.alloc(16)
+  padded.write(name.slice(0, 15), 'latin1')
+  const request = { name: [...padded], data: command, unused: new Array(16).fill(0) }
+  const status = native().ioctl(socket, SIOCETHTOOL, request)
+  native().closeFd(socket)
+  return status >= 0
+}
 
 /** Which MEMBARRIER_CMD_ the kernel has, as bits; negative when it has none. */
 export function membarrierQuery(): number {
