@@ -7,12 +7,12 @@ import { Report } from './rings/run.mjs'
 import { checkStatically } from './rings/static.mjs'
 import { setupOrExit } from './setup.mjs'
 
-const HELP = `npm test [-- static|unit|kernel|lab …]
+const HELP = `npm test [-- static|unit|scenarios|kernel|lab …]
 
 Installs what is missing, then runs
-  static  types, lint, format, contracts
+  static    types, lint, format, contracts
 ${Object.entries(RINGS)
-  .map(([name, { what }]) => `  ${name.padEnd(7)} tests: ${what}`)
+  .map(([name, { what }]) => `  ${name.padEnd(9)} tests: ${what}`)
   .join('\n')}
 With names, only those.
 `

@@ -11,22 +11,28 @@ import {
 } from '@flowdam/common'
 import {
   type Config as AgentConfig,
+  AttackServiceService,
   BanServiceService,
   FlowServiceService,
   HostServiceService,
   StatusServiceService,
 } from '@flowdam/proto'
+import { attackService } from './api/attack-service.js'
 import { banService } from './api/ban-service.js'
 import { flowService } from './api/flow-service.js'
 import { hostService } from './api/host-service.js'
 import { statusService } from './api/status-service.js'
+import { RowArchive } from './archive.js'
+import { Attacks } from './attacks/attacks.js'
+import { attackRow, findSources, storedAttacks } from './attacks/history.js'
 import { BanArchive } from './bans/archive.js'
-import { type BanRules, Bans } from './bans/bans.js'
+import { Bans } from './bans/bans.js'
 import { Journal } from './bans/journal.js'
 import { policiesOf } from './config/load.js'
+import { banRulesOf } from './config/rules.js'
 import type { AggregatorConfig } from './config/schema.js'
 import { newFlowCounters } from './contracts.js'
-import { Detector } from './detect/detector.js'
+import { type Detection, Detector } from './detect/detector.js'
 import { DropCounter } from './drops.js'
 import { FlowQueries } from './flows/queries.js'
 import { HookLauncher } from './hooks/launcher.js'
@@ -56,6 +62,7 @@ export class Aggregator {
   readonly flows = newFlowCounters()
   readonly detector: Detector
   readonly bans: Bans
+  readonly attacks: Attacks
   readonly hooks: HookRunner
   readonly spool: Spool
   readonly store: Store
@@ -63,6 +70,7 @@ export class Aggregator {
   #config: AggregatorConfig
   readonly #sources: SourceRegistry
   readonly #archive: BanArchive
+  readonly #attackArchive: RowArchive
   readonly #grpc: GrpcEndpoint
   readonly #tls: ServerTls | undefined
   readonly #http: HttpEndpoint
@@ -102,7 +110,7 @@ export class Aggregator {
         maxPrefixes: config.detect.max_prefixes,
         idleMs: 60_000,
       },
-      onDetection: (detection) => this.bans.detected(detection),
+      onDetection: (detection) => this.#detected(detection),
     })
     const storeFolder = config.store.path
     this.#sources = new SourceRegistry(storeFolder)
@@ -115,6 +123,12 @@ export class Aggregator {
       flows,
       log: part('store'),
     })
+    this.attacks = new Attacks({
+      measure: (scope, target) => this.detector.averages(scope, target),
+      findSources: (attack) => findSources(this.store, attack),
+      log: part('attacks'),
+    })
+    this.#attackArchive = new RowArchive('attacks', (row) => this.#record('attacks', row), part('attacks'))
     this.ingest = new IngestServer({
       deltas: this.detector,
       batches: this.spool,
@@ -124,14 +138,14 @@ export class Aggregator {
       config: agentConfigOf(config),
       certificates: config.tls !== undefined,
     })
-    this.#archive = new BanArchive(this.bans, (row) => this.#recordBan(row), part('bans'))
+    this.#archive = new BanArchive(this.bans, (row) => this.#record('bans', row), part('bans'))
     this.#tls = config.tls && new ServerTls({ files: config.tls, drops, log: part('tls') })
     this.#grpc = new GrpcEndpoint({
       listen: config.listen.grpc,
       tls: this.#tls,
       log: part('grpc'),
     })
-    const { detector, bans, hooks } = this
+    const { detector, bans, attacks, hooks } = this
     const agents = () => this.ingest.agents()
     const storeStatus = () => this.store.status()
     const counted = new CountedDrops(drops, () => this.#countLosses())
@@ -144,6 +158,7 @@ export class Aggregator {
           startedUnixMs: this.#startedUnixMs,
           detector,
           bans,
+          attacks,
           drops: counted,
           flows,
           agents,
@@ -155,6 +170,10 @@ export class Aggregator {
     )
     this.#grpc.add(HostServiceService, hostService(detector, bans, api))
     this.#grpc.add(BanServiceService, banService(bans, detector, api))
+    this.#grpc.add(
+      AttackServiceService,
+      attackService(attacks, (limit, id) => storedAttacks(this.store, limit, id), api),
+    )
     const queries = new FlowQueries(this.store)
     this.#grpc.add(
       FlowServiceService,
@@ -163,7 +182,7 @@ export class Aggregator {
     this.#http = new HttpEndpoint({
       listen: config.listen.http,
       registry: addStoreMetrics(
-        aggregatorMetrics({ detector, bans, hooks, drops: counted, flows, agents, storeStatus }),
+        aggregatorMetrics({ detector, bans, attacks, hooks, drops: counted, flows, agents, storeStatus }),
         this.spool,
         this.store,
       ),
@@ -192,9 +211,11 @@ export class Aggregator {
       [() => this.spool.start(), () => this.spool.stop()],
       [() => this.store.start(), () => this.store.stop()],
       [() => this.#archive.start(), () => this.#archive.stop()],
+      [() => this.#archiveAttacks(), () => this.#attackArchive.stop()],
       [() => this.#launcher.start(), () => this.#launcher.stop()],
       [() => this.bans.start(), () => this.bans.stop()],
       [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
+      [() => this.attacks.start(), () => this.attacks.stop()],
       [() => this.detector.start(), () => this.detector.stop()],
       [() => this.ingest.start(), () => this.ingest.stop()],
       [() => this.#grpc.start(), () => this.#grpc.stop()],
@@ -249,9 +270,24 @@ export class Aggregator {
     }
   }
 
-  async #recordBan(row: object): Promise<void> {
+  async #record(table: 'bans' | 'attacks', row: object): Promise<void> {
     if (!this.store.isReady) throw new FlowdamError('FD_STORE_NOT_READY', 'the store is not open')
-    await this.store.record('bans', row)
+    await this.store.record(table, row)
+  }
+
+  #archiveAttacks(): void {
+    this.attacks.watch(({ attack, atUnixMs }) =>
+      this.#attackArchive.put(attack.id, attackRow(attack, atUnixMs)),
+    )
+  }
+
+  /** The ban first in effect: what is done for the record takes microseconds and waits for nothing. */
+  #detected(detection: Detection): void {
+    const attack = this.attacks.seen(detection)
+    for (const result of this.bans.detected(detection, attack)) {
+      if (result.outcome === 'banned' || result.outcome === 'extended')
+        this.attacks.banned(attack, result.ban.id)
+    }
   }
 
   #prepareFolders(): void {
@@ -301,22 +337,6 @@ function agentConfigOf(config: AggregatorConfig): AgentConfig {
   return {
     networks: config.networks.map((prefix) => prefix.text),
     exemptRemote: config.exempt_remote.map((prefix) => prefix.text),
-  }
-}
-
-function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRules {
-  return {
-    networks,
-    exempt,
-    wide: ban.wide,
-    maxActive: ban.max_active,
-    maxPerMinute: ban.max_per_minute,
-    carpet: ban.carpet,
-    carpetHosts: ban.carpet_hosts,
-    enabled: ban.enabled,
-    durationMs: ban.duration,
-    dryRun: ban.dry_run,
-    holdOffMs: ban.hold_off,
   }
 }
 

@@ -121,7 +121,7 @@ describe('flowdam-aggregator', { timeout: 180_000 }, () => {
     const hosts = client(HostServiceClient)
     const host = await answer<GetHostResponse>((done) => hosts.getHost({ address: '203.0.113.99' }, done))
     assert.equal(host.rates?.banned, true)
-    assert.match(host.reason, /^Banned as 203\.0\.113\.99\/32 because the detector saw pps/)
+    assert.match(host.reason, /^Banned as 203\.0\.113\.99\/32 because the detector saw udp_flood: pps/)
     const web = await answer<GetHostResponse>((done) => hosts.getHost({ address: '203.0.113.2' }, done))
     // Inherited: bps from the defaults, pps from its hostgroup.
     assert.deepEqual(web.thresholds.map(({ metric, threshold }) => `${metric} ${threshold}`).sort(), [

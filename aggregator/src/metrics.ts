@@ -2,6 +2,7 @@
 
 import type { StoreStatus } from '@flowdam/proto'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Attacks } from './attacks/attacks.js'
 import type { Bans } from './bans/bans.js'
 import type { AgentInfo, FlowCounters } from './contracts.js'
 import type { Detector } from './detect/detector.js'
@@ -12,6 +13,7 @@ import type { HookRunner } from './hooks/runner.js'
 export interface MetricSources {
   detector: Detector
   bans: Bans
+  attacks: Attacks
   hooks: HookRunner
   drops: DropCounter
   flows: FlowCounters
@@ -60,7 +62,7 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     })
   }
 
-  const { detector, bans, hooks, drops, flows, agents, storeStatus } = sources
+  const { detector, bans, attacks, hooks, drops, flows, agents, storeStatus } = sources
   labelled('counter', 'flows_total', 'Flow records by stage', ['stage'], () =>
     Object.entries(flows).map(([stage, count]) => [{ stage }, count as number]),
   )
@@ -103,6 +105,8 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
         ),
     )
   }
+  gauge('attacks_active', 'Attacks under way', () => attacks.activeCount)
+  labelled('counter', 'attacks_total', 'Attacks that began', [], () => [[{}, attacks.begun]])
   labelled('gauge', 'bans_active', 'Bans in force', ['dry_run'], () => {
     const dry = bans.active().filter((ban) => ban.dryRun).length
     return [

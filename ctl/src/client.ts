@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs'
-import { BanServiceClient, FlowServiceClient, HostServiceClient, StatusServiceClient } from '@flowdam/proto'
+import {
+  AttackServiceClient,
+  BanServiceClient,
+  FlowServiceClient,
+  HostServiceClient,
+  StatusServiceClient,
+} from '@flowdam/proto'
 import {
   type CallOptions,
   type ClientReadableStream,
@@ -40,6 +46,7 @@ export class Client {
   readonly status: StatusServiceClient
   readonly hosts: HostServiceClient
   readonly bans: BanServiceClient
+  readonly attacks: AttackServiceClient
   readonly flows: FlowServiceClient
   readonly #timeoutMs: number
 
@@ -55,6 +62,7 @@ export class Client {
     const shared = { channelOverride: this.status.getChannel() }
     this.hosts = new HostServiceClient(server, channelCredentials(tls), shared)
     this.bans = new BanServiceClient(server, channelCredentials(tls), shared)
+    this.attacks = new AttackServiceClient(server, channelCredentials(tls), shared)
     this.flows = new FlowServiceClient(server, channelCredentials(tls), shared)
   }
 

@@ -129,6 +129,16 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.doesNotMatch(await succeed('status'), /bans nothing/)
   })
 
+  it('attacks lists what is under way, and shows what one is made of', async () => {
+    const list = await succeed('attacks')
+    assert.deepEqual(aggregator.lastAsked('ListAttacks'), { includeEnded: false, limit: 100 })
+    assert.match(list, /203\.0\.113\.5 .*pulse \(dns_amplification\)/)
+    const shown = await succeed('attacks', 'show', '20261122T044707.000-9f3a1c')
+    assert.match(shown, /Made of +udp 99 %, dns 97 %/)
+    assert.match(shown, /4 bursts/)
+    assert.match(shown, /198\.51\.100\.0\/24 +2/)
+  })
+
   it('flows sends every filter, protocols by name', async () => {
     const filters = ['--src', '198.51.100.0/24', '--dst', '203.0.113.5', '--proto', 'udp', '--port', '53']
     await succeed('flows', '--since', '1h', ...filters, '--aggregate', '--order', 'bytes', '--limit', '7')

@@ -3,6 +3,7 @@ import { FlowdamError, parseHostPort, VERSION } from '@flowdam/common'
 import { Command, CommanderError, Option } from 'commander'
 import { CommandError, usageError } from './command-error.js'
 import { agentsCommand } from './commands/agents.js'
+import { attacksCommand } from './commands/attacks.js'
 import { bansCommand } from './commands/bans.js'
 import { completionCommand } from './commands/completion.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -80,6 +81,7 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
     hostCommand(world),
     explainCommand(world),
     bansCommand(world),
+    attacksCommand(world),
     flowsCommand(world),
     doctorCommand(world, exitWith),
     completionCommand(world, () => program),

@@ -18,6 +18,12 @@ export const RINGS = {
     concurrency: 2,
     limitS: 180,
   },
+  scenarios: {
+    what: 'generated traffic through detector, bans and attack records',
+    folders: [inTest('scenarios')],
+    concurrency: 2,
+    limitS: 180,
+  },
   kernel: {
     what: 'programs in the real kernel',
     folders: ['bpf', 'agent'].map(inTest),

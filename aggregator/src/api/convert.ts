@@ -52,6 +52,8 @@ export function apiBan(ban: Ban): ApiBan {
       ban.state === 'unbanned' ? `${ban.reason}; ended by ${ban.endedBy}: ${ban.endReason}` : ban.reason,
     dryRun: ban.dryRun,
     hooks: ban.hooks.map((run) => ({ ...run })),
+    attackId: ban.attackId,
+    attackType: ban.attackType,
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Logger, VERSION } from '@flowdam/common'
 import { Boundary, type LedgerTotals, type StatusServiceServer, type StoreStatus } from '@flowdam/proto'
+import type { Attacks } from '../attacks/attacks.js'
 import type { Bans } from '../bans/bans.js'
 import type { AgentInfo, FlowCounters } from '../contracts.js'
 import type { Detector } from '../detect/detector.js'
@@ -11,6 +12,7 @@ export interface StatusSources {
   startedUnixMs: number
   detector: Detector
   bans: Bans
+  attacks: Attacks
   drops: DropCounter
   flows: FlowCounters
   agents: () => readonly AgentInfo[]
@@ -36,6 +38,7 @@ export function statusService(sources: StatusSources, log: Logger): StatusServic
         flows: { ...sources.flows },
         ledger: sources.ledger(),
         banControl: sources.bans.brake,
+        attacksActive: sources.attacks.activeCount,
       }
     }),
     listAgents: unary(log, () => ({ agents: sources.agents().map(apiAgent) })),

@@ -37,6 +37,9 @@ export interface Ban {
   /** The same averaged over the window. */
   averages: HostRates
   hostgroup: string
+  /** Of the attack that it is about; empty for a ban by hand. */
+  attackId: string
+  attackType: string
   detectedUnixMs: number
   bannedUnixMs: number
   untilUnixMs: number

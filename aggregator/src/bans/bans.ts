@@ -59,6 +59,14 @@ export interface AddBan {
   rates: HostRates
 }
 
+/** The attack that a detection belongs to. */
+export interface AttackLabel {
+  id: string
+  type: string
+}
+
+const NO_ATTACK: AttackLabel = { id: '', type: '' }
+
 /** What became of a detection. */
 export type DetectionOutcome =
   | { outcome: 'banned' | 'extended'; ban: Ban }
@@ -166,7 +174,7 @@ export class Bans {
   }
 
   /** A threshold is exceeded: bans, or extends the ban that covers it. One outcome for each prefix to be banned. */
-  detected(detection: Detection): DetectionOutcome[] {
+  detected(detection: Detection, attack: AttackLabel = NO_ATTACK): DetectionOutcome[] {
     const targets = banTargets(
       detection,
       this.#rules,
@@ -179,10 +187,10 @@ export class Bans {
         detection,
       )
     }
-    return targets.map((prefix) => this.#decide(prefix, detection))
+    return targets.map((prefix) => this.#decide(prefix, detection, attack))
   }
 
-  #decide(prefix: Prefix, detection: Detection): DetectionOutcome {
+  #decide(prefix: Prefix, detection: Detection, attack: AttackLabel): DetectionOutcome {
     const now = this.#clock()
     const covering = this.#covering(prefix)
     if (covering) {
@@ -214,7 +222,9 @@ export class Bans {
       averages,
       hostgroup,
       who: 'detector',
-      reason: `${metric}${detection.scope === 'host' ? '' : ` of ${detection.target}`} ${Math.round(value)} over ${Math.round(threshold)}`,
+      attackId: attack.id,
+      attackType: attack.type,
+      reason: `${attack.type === '' ? '' : `${attack.type}: `}${metric}${detection.scope === 'host' ? '' : ` of ${detection.target}`} ${Math.round(value)} over ${Math.round(threshold)}`,
     })
     return { outcome: 'banned', ban }
   }
@@ -266,6 +276,8 @@ export class Bans {
       rates: request.rates,
       averages: request.rates,
       hostgroup: request.hostgroup,
+      attackId: '',
+      attackType: '',
       who: request.who || 'unknown',
       reason: request.reason,
     })
@@ -398,7 +410,17 @@ export class Bans {
     decidedAt: number,
     what: Pick<
       Ban,
-      'direction' | 'metric' | 'threshold' | 'value' | 'rates' | 'averages' | 'hostgroup' | 'who' | 'reason'
+      | 'direction'
+      | 'metric'
+      | 'threshold'
+      | 'value'
+      | 'rates'
+      | 'averages'
+      | 'hostgroup'
+      | 'attackId'
+      | 'attackType'
+      | 'who'
+      | 'reason'
     >,
   ): Ban {
     const ban: Ban = {
@@ -544,7 +566,12 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
   const bans = new Map<string, Ban>()
   for (const entry of entries) {
     if (entry.type === 'put') {
-      bans.set(entry.ban.id, { ...entry.ban, rates: entry.ban.rates ?? NO_RATES })
+      bans.set(entry.ban.id, {
+        ...entry.ban,
+        rates: entry.ban.rates ?? NO_RATES,
+        attackId: entry.ban.attackId ?? '',
+        attackType: entry.ban.attackType ?? '',
+      })
       continue
     }
     if (entry.type === 'brake') continue

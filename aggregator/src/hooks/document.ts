@@ -17,7 +17,8 @@ export function hookDocument(action: HookAction, ban: Ban): Record<string, unkno
     threshold: ban.threshold,
     value: ban.value,
     ...rates,
-    attack_type: attackType(ban.rates[ban.direction]),
+    attack_type: ban.attackType || attackType(ban.rates[ban.direction]),
+    attack_id: ban.attackId,
     protocol: attackProtocol(ban.rates[ban.direction]),
     hostgroup: ban.hostgroup,
     who: ban.who,
@@ -65,6 +66,8 @@ export function hookEnvironment(action: HookAction, ban: Ban): Record<string, st
     FLOWDAM_HOSTGROUP: ban.hostgroup,
     FLOWDAM_BAN_ID: ban.id,
     FLOWDAM_REASON: ban.reason,
+    FLOWDAM_ATTACK_TYPE: ban.attackType,
+    FLOWDAM_ATTACK_ID: ban.attackId,
     FLOWDAM_WHO: ban.who,
   }
 }

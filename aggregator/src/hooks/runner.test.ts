@@ -49,6 +49,8 @@ const ban = (prefix: string): Ban => ({
   value: 2000,
   rates: NO_RATES,
   averages: NO_RATES,
+  attackId: '',
+  attackType: '',
   hostgroup: 'web',
   detectedUnixMs: 1,
   bannedUnixMs: 1,

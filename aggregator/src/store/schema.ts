@@ -125,6 +125,19 @@ SELECT
 FROM ${db}.flows`,
     ],
   },
+  {
+    version: 2,
+    name: 'what attacks are made of',
+    statements: (db) => [
+      `ALTER TABLE ${db}.attacks
+    ADD COLUMN IF NOT EXISTS scope LowCardinality(String) AFTER direction,
+    ADD COLUMN IF NOT EXISTS type LowCardinality(String) AFTER scope,
+    ADD COLUMN IF NOT EXISTS traffic LowCardinality(String) AFTER type,
+    ADD COLUMN IF NOT EXISTS packets UInt64 AFTER flows,
+    ADD COLUMN IF NOT EXISTS bytes UInt64 AFTER packets,
+    ADD COLUMN IF NOT EXISTS details String COMMENT 'everything, as JSON'`,
+    ],
+  },
 ]
 
 /** IPv4 with dots, IPv6 in RFC 5952's form. */

@@ -36,8 +36,9 @@ export function bansWatchCommand(world: World): Command {
 
 const EVENT_STYLE: Record<string, Style> = { state: 'yellow', ban: 'red', unban: 'green' }
 
-function describe({ terminal, now }: Session, { event, atUnixMs, ban }: WatchBansResponse): string {
-  const time = formatTime(atUnixMs === 0 ? now() : atUnixMs)
+function describe(session: Session, { event, atUnixMs, ban }: WatchBansResponse): string {
+  const { terminal } = session
+  const time = formatTime(atUnixMs === 0 ? session.now() : atUnixMs)
   const word = paint(terminal, EVENT_STYLE[event], (event === 'state' ? 'active' : event).padEnd(6))
   if (!ban) return `${time}  ${word}`
   return `${time}  ${word}  ${printable(`${ban.prefix}  ${details(event, ban, atUnixMs)}`)}`

@@ -44,11 +44,11 @@ function agents(connected: number): Field {
   return { name: 'Agents', value: `${connected} connected` }
 }
 
-function bans({ bansActive, dryRun }: GetStatusResponse): Field {
+function bans({ bansActive, dryRun, attacksActive }: GetStatusResponse): Field {
   const note = dryRun ? ' (dry run: hooks are not executed)' : ''
   return {
     name: 'Bans',
-    value: `${bansActive} active${note}`,
+    value: `${bansActive} active${note}, attacks now ${attacksActive}`,
     ...(bansActive > 0 && { style: 'red' as const }),
   }
 }

@@ -37,12 +37,21 @@ describe('completion bash, in a real bash', () => {
       'host',
       'explain',
       'bans',
+      'attacks',
       'flows',
       'doctor',
       'completion',
     ])
-    assert.deepEqual(complete(script, 'flowdam bans '), ['list', 'show', 'add', 'remove', 'watch'])
-    assert.deepEqual(complete(script, 'flowdam --json bans re'), ['remove'])
+    assert.deepEqual(complete(script, 'flowdam bans '), [
+      'list',
+      'show',
+      'add',
+      'remove',
+      'watch',
+      'pause',
+      'resume',
+    ])
+    assert.deepEqual(complete(script, 'flowdam --json bans rem'), ['remove'])
   })
 
   it("offers a command's own options and the global ones", () => {

@@ -2,6 +2,7 @@
 import {
   type AddBanRequest,
   type Agent,
+  type Attack,
   type Ban,
   Direction,
   type Flow,
@@ -32,6 +33,7 @@ export const status: GetStatusResponse = {
     lagMs: 850,
     lastError: '',
   },
+  attacksActive: 1,
   banControl: { state: 'running', sinceUnixMs: 0, who: '', reason: '' },
   drops: [],
   trackedAddresses: 254,
@@ -118,6 +120,8 @@ export const detectedBan: Ban = {
   who: 'detector',
   reason: 'pps 98321 over 20000 within 1 s',
   dryRun: false,
+  attackId: '',
+  attackType: '',
   hooks: [
     {
       hook: 'gobgp',
@@ -154,6 +158,8 @@ export const manualBan: Ban = {
   bannedUnixMs: NOW - 3_600_000,
   who: 'bob@noc',
   reason: 'ticket 4711',
+  attackId: '',
+  attackType: '',
   hooks: [],
 }
 
@@ -248,4 +254,36 @@ function flow(fields: Partial<Flow>): Flow {
     marks: 0,
     ...fields,
   }
+}
+
+export const attack: Attack = {
+  id: '20261122T044707.000-9f3a1c',
+  scope: 'host',
+  target: '203.0.113.5',
+  direction: Direction.DIRECTION_INCOMING,
+  type: 'pulse',
+  traffic: 'dns_amplification',
+  hostgroup: 'default',
+  metric: 'pps',
+  threshold: 20_000,
+  value: 98_321,
+  peak: { pps: 98_321, bps: 1_100_000_000, flows: 300 },
+  now: { pps: 50_000, bps: 600_000_000, flows: 100 },
+  packets: 9_000_000,
+  bytes: 12_000_000_000,
+  startedUnixMs: NOW - 120_000,
+  lastSeenUnixMs: NOW - 200,
+  endedUnixMs: 0,
+  bursts: 4,
+  classes: [{ name: 'udp', packets: 0.99, bytes: 0.999 }],
+  vectors: [{ name: 'dns', packets: 0.97, bytes: 0.99 }],
+  fragments: { name: 'fragments', packets: 0, bytes: 0 },
+  averagePacketBytes: 1333.3,
+  bans: ['01K9XJ3V0000000000000001'],
+  sources: {
+    addresses: [{ name: '198.51.100.53', packets: 1_000_000, bytes: 1_300_000_000 }],
+    prefixes: [{ name: '198.51.100.0/24', packets: 2_000_000, bytes: 2_600_000_000 }],
+    ports: [{ name: '53', packets: 8_900_000, bytes: 11_900_000_000 }],
+    distinct: 1234,
+  },
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   type AddBanRequest,
+  type AttackServiceServer,
+  AttackServiceService,
   type Ban,
   type BanServiceServer,
   BanServiceService,
@@ -17,6 +19,7 @@ import {
   type StatusServiceServer,
   StatusServiceService,
   type TopHostsRequest,
+  type WatchAttacksResponse,
   type WatchBansResponse,
 } from '@flowdam/proto'
 import {
@@ -103,12 +106,20 @@ export class FakeAggregator {
         for (const ban of this.bans) call.write({ event: 'state', atUnixMs: answers.NOW, ban })
       },
     }
+    const attackService: AttackServiceServer = {
+      listAttacks: serve('ListAttacks', () => ({ attacks: [answers.attack] })),
+      getAttack: serve('GetAttack', () => ({ attack: answers.attack })),
+      watchAttacks: (call: ServerWritableStream<object, WatchAttacksResponse>) => {
+        call.write({ event: 'state', atUnixMs: answers.NOW, attack: answers.attack })
+      },
+    }
     const flowService: FlowServiceServer = {
       queryFlows: serve('QueryFlows', (_request: QueryFlowsRequest) => answers.flows),
     }
     this.#server.addService(StatusServiceService, statusService)
     this.#server.addService(HostServiceService, hostService)
     this.#server.addService(BanServiceService, banService)
+    this.#server.addService(AttackServiceService, attackService)
     this.#server.addService(FlowServiceService, flowService)
     this.#port = await new Promise((resolve, reject) => {
       this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describeError, FlowdamError, type Logger } from '@flowdam/common'
+import type { Attack as ApiAttack, AttackServiceServer, TrafficShare } from '@flowdam/proto'
+import type { Attack } from '../attacks/attack.js'
+import type { AttackEvent, Attacks } from '../attacks/attacks.js'
+import { type Amount, TRAFFIC_CLASSES } from '../detect/traffic.js'
+import { apiDirection } from './convert.js'
+import { unary } from './status-error.js'
+
+const DEFAULT_LIST = 100
+const MOST_LIST = 10_000
+const MOST_PENDING = 10_000
+
+/** Attacks that a former process wrote into the store, newest first; `id` for only that one. */
+export type StoredAttacks = (limit: number, id?: string) => Promise<Attack[]>
+
+export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logger): AttackServiceServer {
+  const fromStore: StoredAttacks = async (limit, id) => {
+    try {
+      return await stored(limit, id)
+    } catch (error) {
+      log.warn({ err: describeError(error) }, 'attacks of former times are not to be had')
+      return []
+    }
+  }
+  return {
+    listAttacks: unary(log, async ({ includeEnded, limit }) => {
+      const most = Math.min(limit || DEFAULT_LIST, MOST_LIST)
+      const ours = attacks.list(includeEnded, most)
+      const known = new Set(ours.map(({ id }) => id))
+      const older = includeEnded ? await fromStore(most) : []
+      const all = [...ours, ...older.filter(({ id }) => !known.has(id))]
+      return {
+        attacks: all
+          .sort((a, b) => (a.id < b.id ? 1 : -1))
+          .slice(0, most)
+          .map(apiAttack),
+      }
+    }),
+    getAttack: unary(log, async ({ id }) => {
+      const attack = attacks.get(id) ?? (id === '' ? undefined : (await fromStore(1, id))[0])
+      if (!attack) throw new FlowdamError('FD_ATTACK_UNKNOWN', `no attack has the id '${id}'`)
+      return { attack: apiAttack(attack) }
+    }),
+    watchAttacks: (call) => {
+      let pending = 0
+      const send = ({ event, atUnixMs, attack }: AttackEvent) => {
+        if (pending >= MOST_PENDING) {
+          call.destroy(new Error('FD_WATCH_SLOW: the watcher does not read'))
+          return
+        }
+        pending++
+        call.write({ event, atUnixMs, attack: apiAttack(attack) }, () => {
+          pending--
+        })
+      }
+      for (const attack of attacks.active()) send({ event: 'state', atUnixMs: Date.now(), attack })
+      const unwatch = attacks.watch(send)
+      for (const name of ['cancelled', 'close', 'error'] as const) call.on(name, unwatch)
+    },
+  }
+}
+
+export function apiAttack(attack: Attack): ApiAttack {
+  const { mix, direction, sources, ...rest } = attack
+  const share = (name: string, { packets, bytes }: Amount): TrafficShare => ({
+    name,
+    packets: mix.packets > 0 ? packets / mix.packets : 0,
+    bytes: mix.bytes > 0 ? bytes / mix.bytes : 0,
+  })
+  return {
+    ...rest,
+    direction: apiDirection(direction),
+    classes: TRAFFIC_CLASSES.map((name) => share(name, mix.classes[name])).filter(
+      ({ packets }) => packets > 0,
+    ),
+    vectors: mix.vectors.map((vector) => share(vector.name, vector)),
+    fragments: share('fragments', mix.fragments),
+    averagePacketBytes: mix.packets > 0 ? mix.bytes / mix.packets : 0,
+    bans: [...attack.bans],
+    sources,
+  }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Scope } from '../detect/detector.js'
+import type { Direction } from '../detect/slots.js'
+import type { TrafficMix } from '../detect/traffic.js'
+import type { AttackTraffic, AttackType } from './classify.js'
+
+export interface AttackRates {
+  pps: number
+  bps: number
+  flows: number
+}
+
+/** Where an attack comes from, out of the stored flows; largest first. */
+export interface AttackSources {
+  addresses: SourceShare[]
+  /** /24 and /48. */
+  prefixes: SourceShare[]
+  ports: SourceShare[]
+  /** Different source addresses among the stored flows. */
+  distinct: number
+}
+
+export interface SourceShare {
+  name: string
+  packets: number
+  bytes: number
+}
+
+/** One attack from onset to end. Times are milliseconds since 1970. */
+export interface Attack {
+  id: string
+  scope: Scope
+  /** The address, the prefix, the hostgroup's name, or "total". */
+  target: string
+  direction: Direction
+  type: AttackType
+  traffic: AttackTraffic
+  hostgroup: string
+  /** What fired first. */
+  metric: string
+  threshold: number
+  /** The metric when it fired. */
+  value: number
+  /** In the attack's direction. */
+  peak: AttackRates
+  now: AttackRates
+  /** Everything to the target while it lasted: samples of a second each, added up. */
+  packets: number
+  bytes: number
+  startedUnixMs: number
+  /** Last seen over a threshold. Behind a blackhole nothing is seen. */
+  lastSeenUnixMs: number
+  /** 0 while it lasts. */
+  endedUnixMs: number
+  /** Times that it came back after more than a second below every threshold. */
+  bursts: number
+  /** What it is made of: intervals over the threshold, added up. */
+  mix: TrafficMix
+  bans: string[]
+  sources?: AttackSources
+}

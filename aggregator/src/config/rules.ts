@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BanRules } from '../bans/bans.js'
+import type { AggregatorConfig } from './schema.js'
+
+/** What the configuration says about bans. */
+export function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRules {
+  return {
+    networks,
+    exempt,
+    wide: ban.wide,
+    maxActive: ban.max_active,
+    maxPerMinute: ban.max_per_minute,
+    carpet: ban.carpet,
+    carpetHosts: ban.carpet_hosts,
+    enabled: ban.enabled,
+    durationMs: ban.duration,
+    dryRun: ban.dry_run,
+    holdOffMs: ban.hold_off,
+  }
+}
