@@ -182,6 +182,25 @@ describe('host deltas', () => {
     assert.deepEqual(await hosts(), [])
   })
 
+  it('let others have the event loop while very many new flows are read', async () => {
+    const kernel = new FakeKernel(1, 65_536)
+    const deltas = deltasOf(kernel)
+    for (let i = 0; i < 60_000; i++) kernel.count(i & 1, packet({ srcPort: i, dstPort: i >> 10 }))
+    let turns = 0
+    let reading = true
+    const turn = () => {
+      turns++
+      if (reading) setImmediate(turn)
+    }
+    setImmediate(turn)
+    const { packets } = await deltas.read()
+    reading = false
+    assert.equal(packets, 60_000)
+    assert.ok(turns > 1, `${turns} turns`)
+    // What was left to later slices counts in the same read, and only once.
+    assert.equal((await deltas.read()).packets, 0)
+  })
+
   it('come in several messages when they are many, time and totals in the first only', async () => {
     const kernel = new FakeKernel(1, 65_536)
     const deltas = deltasOf(kernel, ['0.0.0.0/0'])

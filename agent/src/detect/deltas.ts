@@ -11,8 +11,9 @@ import { RecentFlows } from './recent-flows.js'
 const MOST_ENTRIES = 24_576
 /** A flow that was not seen for so long (to twice as long) counts as new again. */
 const FORGET_MS = 5000
-/** Flows never seen before that are taken before others get the event loop: 2 to 3 ms. */
-const SLICE_FLOWS = 8192
+/** So long a read keeps the event loop from others; flows never seen before are taken in steps of so many. */
+const SLICE_MS = 4
+const STEP_FLOWS = 1024
 /** Below this many entries, remembering those that rest costs nothing. */
 const RESET_ABOVE = 8192
 
@@ -98,14 +99,19 @@ export class Deltas {
 
   async #slices(parity: () => number): Promise<void> {
     let spentMs = 0
-    for (;;) {
+    let last: number | undefined
+    for (let all = false; !all; ) {
+      if (last !== undefined) await breathe()
       const began = performance.now()
-      const all = this.#reader.read(parity(), SLICE_FLOWS)
-      const tookMs = performance.now() - began
+      let tookMs = 0
+      while (!all && tookMs < SLICE_MS) {
+        const now = parity()
+        all = this.#reader.read(now, STEP_FLOWS, now === last)
+        last = now
+        tookMs = performance.now() - began
+      }
       spentMs += tookMs
       this.longestSliceMs = Math.max(this.longestSliceMs, tookMs)
-      if (all) break
-      await breathe()
     }
     this.readMs = spentMs
   }

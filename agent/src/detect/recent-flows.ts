@@ -18,6 +18,12 @@ export class RecentFlows {
   #previous = new Uint32Array(SMALLEST)
   #used = 0
 
+  /** Makes room for so many more at once: growing in steps would move all of them at each. */
+  expect(flows: number): void {
+    const wanted = sizeFor(this.#used + flows)
+    if (wanted > this.#current.length) this.#grow(wanted)
+  }
+
   /** Remembers the flow whose record begins at `at`. Was it unknown? */
   add(words: Uint32Array, at: number): boolean {
     let hash = this.#seed
@@ -32,7 +38,7 @@ export class RecentFlows {
     // Room is made ahead: the place that was just found stays the right one.
     if (this.#used * 2 < this.#current.length) {
       this.#current[place] = print
-      if (++this.#used * 2 >= this.#current.length) this.#grow()
+      if (++this.#used * 2 >= this.#current.length) this.#grow(this.#current.length * 2)
     }
     return this.#previous[find(this.#previous, print)] !== print
   }
@@ -46,9 +52,9 @@ export class RecentFlows {
     this.#used = 0
   }
 
-  #grow(): void {
+  #grow(size: number): void {
     if (this.#current.length >= LARGEST) return
-    const larger = new Uint32Array(this.#current.length * 2)
+    const larger = new Uint32Array(size)
     for (const print of this.#current) if (print !== 0) larger[find(larger, print)] = print
     this.#current = larger
   }
@@ -56,7 +62,7 @@ export class RecentFlows {
 
 function sizeFor(used: number): number {
   let size = SMALLEST
-  while (size < used * 2 && size < LARGEST) size *= 2
+  while (size <= used * 2 && size < LARGEST) size *= 2
   return size
 }
 
