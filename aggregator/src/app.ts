@@ -341,9 +341,11 @@ function agentConfigOf(config: AggregatorConfig): AgentConfig {
 }
 
 function hooksOf(config: AggregatorConfig): Hook[] {
-  return config.hooks.map(({ name, run, format, timeout, retries, backoff, env }) => ({
+  return config.hooks.map(({ name, run = [], url, headers, format, timeout, retries, backoff, env }) => ({
     name,
     run,
+    url,
+    headers,
     format,
     timeoutMs: timeout,
     retries,

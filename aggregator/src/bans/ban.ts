@@ -52,6 +52,8 @@ export interface Ban {
   /** After a person removed it: until then the detector leaves the prefix alone. */
   holdOffUntilUnixMs: number
   dryRun: boolean
+  /** How many bans of this prefix before it ended while the attack was still on; its time doubles with each. */
+  round: number
   /** Every hook's unban action has come to an end. */
   settled: boolean
   hooks: HookRun[]

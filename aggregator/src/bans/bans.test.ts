@@ -40,6 +40,7 @@ const RULES: BanRules = {
   carpetHosts: 3,
   enabled: true,
   durationMs: 10_000,
+  maxDurationMs: 0,
   dryRun: false,
   holdOffMs: 0,
 }
@@ -231,6 +232,30 @@ describe('bans', () => {
     s.bans.stop()
   })
 
+  it('last twice as long each time that the attack outlives them, up to max_duration, and short again after quiet', () => {
+    const s = new Scene({ ...RULES, durationMs: 10_000, maxDurationMs: 40_000 })
+    const lasts = () => {
+      const outcome = s.detect('203.0.113.9')
+      assert.ok(outcome.outcome === 'banned')
+      const { untilUnixMs, bannedUnixMs } = outcome.ban
+      s.now = untilUnixMs
+      s.bans.tick()
+      assert.deepEqual(s.prefixes(), [])
+      s.now += 500
+      return untilUnixMs - bannedUnixMs
+    }
+    assert.deepEqual([lasts(), lasts()], [10_000, 20_000])
+    s.restart()
+    assert.deepEqual([lasts(), lasts()], [40_000, 40_000])
+    s.now += 61_000
+    assert.equal(lasts(), 10_000)
+    // One that a person ended was no probe.
+    s.detect('203.0.113.9')
+    s.bans.remove('203.0.113.9', 'me', '')
+    assert.equal(lasts(), 10_000)
+    s.bans.stop()
+  })
+
   it('paused with release all end', () => {
     const s = new Scene(RULES)
     s.bans.detected(detection('203.0.113.9'))
@@ -352,6 +377,7 @@ describe('bans', () => {
       carpetHosts: fc.constant(3),
       enabled: fc.constantFrom(true, true, true, false),
       durationMs: fc.constantFrom(1000, 10_000, 60_000),
+      maxDurationMs: fc.constant(0),
       dryRun: fc.constantFrom(false, false, true),
       holdOffMs: fc.constant(0),
     })

@@ -20,6 +20,8 @@ import { banTargets, type CarpetRules } from './targets.js'
 export interface BanRules extends GuardRules, CarpetRules {
   enabled: boolean
   durationMs: number
+  /** What repeated bans of the same attack may grow to; no back-off where it is not above durationMs. */
+  maxDurationMs: number
   dryRun: boolean
   /** After a person removed a ban, the detector leaves the prefix alone for this long. */
   holdOffMs: number
@@ -75,6 +77,11 @@ export type DetectionOutcome =
   | { outcome: 'refused'; reason: GuardReason; message: string }
 
 const HISTORY = 1000
+/**
+ * Behind a blackhole an attack cannot be seen, so a ban that runs out is a probe. When the prefix is banned again so soon
+ * after, the attack was still on.
+ */
+const PROBE_MS = 60_000
 const MAX_RUNS = 50
 /** The same refusal for the same prefix is logged this often. */
 const REPEAT_LOG_MS = 60_000
@@ -213,7 +220,9 @@ export class Bans {
     }
     this.#brake.made(now)
     const { metric, threshold, value, direction, hostgroup, rates, averages } = detection
-    const ban = this.#make(prefix, now, this.#rules.durationMs, detection.receivedAt, {
+    const round = this.#roundOf(prefix, now)
+    const ban = this.#make(prefix, now, this.#durationOf(round), detection.receivedAt, {
+      round,
       direction,
       metric,
       threshold,
@@ -276,6 +285,7 @@ export class Bans {
       rates: request.rates,
       averages: request.rates,
       hostgroup: request.hostgroup,
+      round: 0,
       attackId: '',
       attackType: '',
       who: request.who || 'unknown',
@@ -410,6 +420,7 @@ export class Bans {
     decidedAt: number,
     what: Pick<
       Ban,
+      | 'round'
       | 'direction'
       | 'metric'
       | 'threshold'
@@ -462,13 +473,26 @@ export class Bans {
     return ban
   }
 
+  /** The attack outlived the last probe: one more round. A ban that a person or a guard rail ended was no probe. */
+  #roundOf(prefix: Prefix, now: number): number {
+    const last = this.#ended.findLast((ban) => ban.prefix === prefix.text)
+    if (last?.endedBy !== 'detector' || last.who !== 'detector') return 0
+    return now - last.unbannedUnixMs <= PROBE_MS ? last.round + 1 : 0
+  }
+
+  #durationOf(round: number): number {
+    const { durationMs, maxDurationMs } = this.#rules
+    return Math.max(durationMs, Math.min(maxDurationMs, durationMs * 2 ** Math.min(round, 30)))
+  }
+
   #extend(entry: { ban: Ban; journaledUntil: number }, now: number): void {
     const { ban } = entry
-    const until = now + this.#rules.durationMs
+    const duration = this.#durationOf(ban.round)
+    const until = now + duration
     if (until <= ban.untilUnixMs) return
     ban.untilUnixMs = until
     // Ten detections a second need not be ten lines a second: a crash may cost this much of an extension.
-    if (until - entry.journaledUntil < Math.max(500, this.#rules.durationMs / 20)) return
+    if (until - entry.journaledUntil < Math.max(500, duration / 20)) return
     entry.journaledUntil = until
     this.extended++
     this.#write({ type: 'extend', id: ban.id, untilUnixMs: until })
@@ -569,6 +593,7 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
       bans.set(entry.ban.id, {
         ...entry.ban,
         rates: entry.ban.rates ?? NO_RATES,
+        round: entry.ban.round ?? 0,
         attackId: entry.ban.attackId ?? '',
         attackType: entry.ban.attackType ?? '',
       })

@@ -99,7 +99,13 @@ function checkHooks(config: AggregatorConfig): ConfigIssue[] {
       issues.push({ path: ['hooks', index, 'name'], message: `'${hook.name}' is there twice` })
     }
     names.add(hook.name)
-    const complaint = executableComplaint(hook.run[0] ?? '')
+    if ((hook.run === undefined) === (hook.url === undefined)) {
+      issues.push({ path: ['hooks', index], message: "a hook has either 'run' or 'url'" })
+    }
+    if (hook.url !== undefined && hook.format === 'fastnetmon') {
+      issues.push({ path: ['hooks', index, 'format'], message: "a 'url' gets JSON" })
+    }
+    const complaint = hook.run && executableComplaint(hook.run[0] ?? '')
     if (complaint) issues.push({ path: ['hooks', index, 'run'], message: complaint })
   }
   return issues

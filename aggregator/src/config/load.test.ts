@@ -28,6 +28,7 @@ describe('aggregator.yaml', () => {
     assert.deepEqual(config.ban, {
       enabled: true,
       duration: 1_800_000,
+      max_duration: 14_400_000,
       max_active: 200,
       max_per_minute: 60,
       dry_run: false,
@@ -77,6 +78,8 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
       [`${NETWORKS}thresholds: { incoming: { ppps: 1 } }`, /did you mean 'pps'\?/],
       [`${NETWORKS}thresholds: { incoming: { pps: 0 } }`, /^2:\d+: thresholds\.incoming\.pps: .*write 'off'/],
       [`${NETWORKS}thresholds: { incoming: { pps: fast } }`, /'fast' is not a rate/],
+      [`${NETWORKS}hooks: [{ name: a }]`, /hooks\.0: a hook has either 'run' or 'url'/],
+      [`${NETWORKS}hooks: [{ name: a, url: 'ftp://x/' }]`, /an http:\/\/ or https:\/\/ address/],
       [`${NETWORKS}thresholds: { carpet: { ipv4/32: {} } }`, /no length such as 'ipv4\/24'/],
       [`${NETWORKS}thresholds: { carpet: { ipv4/24: { pps: 1k } } }`, /carpet\.ipv4\/24\.pps: unknown key/],
       [

@@ -10,6 +10,7 @@ export function presentConfig(config: AggregatorConfig): unknown {
 const DURATIONS = new Set([
   'window',
   'duration',
+  'max_duration',
   'hold_off',
   'timeout',
   'backoff',
@@ -33,7 +34,7 @@ function exactDuration(ms: number): string {
 
 function plain(value: unknown, path: readonly string[]): unknown {
   const key = path.at(-1) ?? ''
-  if (key === 'password') return '(hidden)'
+  if (key === 'password' || path.at(-2) === 'headers') return '(hidden)'
   if (typeof value === 'number' && DURATIONS.has(key)) return exactDuration(value)
   if (Array.isArray(value)) return value.map((item, index) => plain(item, [...path, String(index)]))
   if (isPrefix(value)) return value.text

@@ -14,6 +14,7 @@ export function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRule
     carpetHosts: ban.carpet_hosts,
     enabled: ban.enabled,
     durationMs: ban.duration,
+    maxDurationMs: ban.max_duration,
     dryRun: ban.dry_run,
     holdOffMs: ban.hold_off,
   }

@@ -92,6 +92,7 @@ const zTls = z.strictObject({ ca: z.string(), cert: z.string(), key: z.string() 
 const zBan = z.strictObject({
   enabled: z.boolean().default(true),
   duration: zDuration.refine((ms) => ms >= 1000, 'a ban lasts at least 1s').default(1_800_000),
+  max_duration: zDuration.default(14_400_000),
   max_active: z.number().int().min(0).default(200),
   max_per_minute: z.number().int().min(1).default(60),
   dry_run: z.boolean().default(false),
@@ -103,7 +104,9 @@ const zBan = z.strictObject({
 
 const zHook = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64'),
-  run: z.array(z.string()).min(1),
+  run: z.array(z.string()).min(1).optional(),
+  url: z.url({ protocol: /^https?$/, message: 'an http:// or https:// address' }).optional(),
+  headers: z.record(z.string(), z.string()).default({}),
   format: z.enum(['fastnetmon', 'json']).default('json'),
   timeout: zDuration.refine((ms) => ms >= 100, 'at least 100ms').default(30_000),
   retries: z.number().int().min(0).max(100).default(3),

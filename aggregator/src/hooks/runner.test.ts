@@ -3,6 +3,8 @@
 // Real processes; no root.
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -49,6 +51,7 @@ const ban = (prefix: string): Ban => ({
   value: 2000,
   rates: NO_RATES,
   averages: NO_RATES,
+  round: 0,
   attackId: '',
   attackType: '',
   hostgroup: 'web',
@@ -97,6 +100,60 @@ const alive = (pid: number): boolean => {
   // A zombie whose parent has not looked yet is dead enough.
   return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 }
+
+describe('a webhook', () => {
+  it('gets the JSON document by POST, is tried again on failure, and ends at its time limit', async () => {
+    const asked: { action: string; prefix: string; token: string | undefined }[] = []
+    let answer: (response: ServerResponse) => void = (response) => response.end('noted')
+    const server = createServer((request, response) => {
+      let body = ''
+      request.on('data', (chunk: Buffer) => {
+        body += chunk.toString()
+      })
+      request.on('end', () => {
+        const { action, prefix } = JSON.parse(body)
+        asked.push({ action, prefix, token: request.headers.authorization })
+        answer(response)
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const webhook = { run: [], url: `http://127.0.0.1:${port}/`, format: 'json' as const }
+    const s = scene([hook('', { ...webhook, headers: { authorization: 'Bearer x' }, retries: 1 })])
+    s.run('ban', ban('203.0.113.9/32'))
+    await until('the call', () => s.ended().length === 1)
+    assert.deepEqual(asked, [{ action: 'ban', prefix: '203.0.113.9/32', token: 'Bearer x' }])
+    assert.equal(s.ended()[0]?.result, 'ok')
+    assert.equal(s.ended()[0]?.output, 'HTTP 200 noted')
+
+    answer = (response) => {
+      response.statusCode = asked.length === 2 ? 503 : 204
+      response.end()
+    }
+    s.run('unban', ban('203.0.113.9/32'))
+    await until('the second attempt', () => s.ended().length === 3)
+    assert.deepEqual(
+      s.ended().map(({ result, exitCode }) => `${result} ${exitCode}`),
+      ['ok 0', 'failed 503', 'ok 0'],
+    )
+
+    answer = () => {}
+    const slow = scene([hook('', { ...webhook, timeoutMs: 100 })])
+    slow.run('ban', ban('203.0.113.9/32'))
+    await until('the time limit', () => slow.ended().length === 1)
+    assert.equal(slow.ended()[0]?.result, 'timeout')
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+    const closed = createServer()
+    await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(closed.address() as AddressInfo).port}/`
+    await new Promise((resolve) => closed.close(resolve))
+    const gone = scene([hook('', { ...webhook, url })])
+    gone.run('ban', ban('203.0.113.9/32'))
+    await until('the refusal', () => gone.ended().length === 1)
+    assert.match(gone.ended()[0]?.output ?? '', /ECONNREFUSED/)
+  })
+})
 
 describe('the hook launcher', () => {
   it('carries hooks out as this process would, and is replaced when it dies', async () => {

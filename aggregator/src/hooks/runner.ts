@@ -6,11 +6,15 @@ import type { DropCounter } from '../drops.js'
 import { hookEnvironment, hookInput } from './document.js'
 import { type HookCommand, type HookOutcome, runHook } from './process.js'
 import { fastnetmonReport } from './report.js'
+import { callWebhook } from './webhook.js'
 
 export interface Hook {
   name: string
-  /** Absolute path and arguments. */
+  /** Absolute path and arguments; of no meaning with `url`. */
   run: readonly string[]
+  /** Where the JSON document is POSTed to, instead of a process. */
+  url?: string | undefined
+  headers?: Readonly<Record<string, string>>
   format: 'fastnetmon' | 'json'
   timeoutMs: number
   retries: number
@@ -217,7 +221,7 @@ export class HookRunner implements BanActions {
       env: { ...hookEnvironment(action, ban), FLOWDAM_HOOK: hook.name, ...hook.env },
       timeoutMs: hook.timeoutMs,
     }
-    const outcome = await this.#runProcess(command, () => {
+    const onStart = () => {
       const delayMs = performance.now() - task.decidedAt
       if (attempt === 1 && action === 'ban') this.onStartDelay(delayMs / 1000)
       this.#options.log.info(
@@ -232,7 +236,12 @@ export class HookRunner implements BanActions {
         'hook started',
       )
       this.#options.onRun(ban.id, { ...run })
-    })
+    }
+    const { url, headers = {}, timeoutMs } = hook
+    const outcome =
+      url === undefined
+        ? await this.#runProcess(command, onStart)
+        : await callWebhook({ url, headers, body: stdin, timeoutMs }, onStart)
     const waiting = this.#queue.shift()
     if (waiting && this.#free >= 0) waiting()
     else {
