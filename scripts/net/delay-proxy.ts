@@ -15,13 +15,15 @@ const MAX_IN_FLIGHT = 256 * 1024 * 1024
  * no netem). Order is kept, bandwidth is not limited.
  */
 export class DelayProxy {
-  readonly #options: DelayProxyOptions
   readonly #sockets = new Set<Socket>()
   #server: Server | undefined
   #cut = false
+  #target: DelayProxyOptions['target']
+  #oneWayMs: number
 
   constructor(options: DelayProxyOptions) {
-    this.#options = options
+    this.#target = options.target
+    this.#oneWayMs = options.oneWayMs
   }
 
   get port(): number {
@@ -47,6 +49,16 @@ export class DelayProxy {
     this.#cut = false
   }
 
+  /** From now on; order is kept. */
+  slow(oneWayMs: number): void {
+    this.#oneWayMs = oneWayMs
+  }
+
+  /** Where new connections go. */
+  retarget(port: number): void {
+    this.#target = { ...this.#target, port }
+  }
+
   async stop(): Promise<void> {
     this.cut()
     const server = this.#server
@@ -59,7 +71,7 @@ export class DelayProxy {
       client.destroy()
       return
     }
-    const upstream = connect(this.#options.target)
+    const upstream = connect(this.#target)
     for (const socket of [client, upstream]) {
       socket.setNoDelay(true)
       this.#sockets.add(socket)
@@ -90,8 +102,8 @@ export class DelayProxy {
       if (queue[0]) timer = setTimeout(release, Math.max(0, queue[0].due - now))
     }
     const add = (chunk: Buffer | null) => {
-      queue.push({ due: performance.now() + this.#options.oneWayMs, chunk })
-      timer ??= setTimeout(release, this.#options.oneWayMs)
+      queue.push({ due: performance.now() + this.#oneWayMs, chunk })
+      timer ??= setTimeout(release, this.#oneWayMs)
     }
     from.on('data', (chunk) => {
       queued += chunk.length

@@ -61,6 +61,8 @@ export class Receiver {
   readonly drops = new DropCounter()
   readonly sink: Sink
   ingest: IngestServer | undefined
+  /** That were read from streams, whatever was in them. */
+  messages = 0
   #grpc: GrpcEndpoint | undefined
   #sources: SourceRegistry | undefined
   #folder = ''
@@ -101,7 +103,14 @@ export class Receiver {
     this.ingest.start()
     const listen = this.#port === 0 ? anyPort() : { host: '127.0.0.1', port: this.#port }
     this.#grpc = new GrpcEndpoint({ listen, tls: this.#tls?.(), log })
-    this.#grpc.add(this.ingest.definition, this.ingest.service)
+    const { definition } = this.ingest
+    const { requestDeserialize } = definition.stream
+    const counting = (bytes: Buffer) => {
+      this.messages++
+      return requestDeserialize(bytes)
+    }
+    const stream = { ...definition.stream, requestDeserialize: counting }
+    this.#grpc.add({ ...definition, stream }, this.ingest.service)
     await this.#grpc.start()
     this.#port = Number(formatHostPort(this.#grpc.address).split(':')[1])
   }
@@ -225,13 +234,17 @@ export class Sender {
 
   /** A batch whose records all carry its number. */
   push(records: number): number {
+    return this.pushRecords(Buffer.alloc(records * RECORD_SIZE, (this.#seq + 1) & 0xff))
+  }
+
+  pushRecords(records: Buffer): number {
     const seq = ++this.#seq
     this.queue.push({
       bootId: this.bootId,
       seq,
       epochStartUnixMs: Date.now(),
       epochMs: 100,
-      records: Buffer.alloc(records * RECORD_SIZE, seq & 0xff),
+      records,
       ledgers: [],
     })
     this.uplink.pump()
