@@ -27,13 +27,20 @@ struct place {
 /*
  * Milliseconds from start to now; 0 when the coarse clock, which lags by up to a tick, is still
  * before the start. x / 10^6 = (x / 64) * (2^40 / 15625) / 2^40: a multiplication instead of a
- * division, too long by 1e-8, and good for 4 hours where an epoch lasts a minute.
+ * division, too long by 1e-8, and good for 4 hours. An epoch lasts a minute; only one that goes on
+ * because no agent is there (keep_attached) can reach the end, and stays there.
  */
+#define LONGEST_EPOCH_NS (4ull * 3600 * 1000000000)
+
 static __always_inline __u32 elapsed_ms(__u64 now_ns, __u64 start_ns)
 {
+	__u64 elapsed_ns = now_ns - start_ns;
+
 	if (now_ns <= start_ns)
 		return 0;
-	return ((now_ns - start_ns) >> 6) * 70368745 >> 40;
+	if (elapsed_ns > LONGEST_EPOCH_NS)
+		elapsed_ns = LONGEST_EPOCH_NS;
+	return (elapsed_ns >> 6) * 70368745 >> 40;
 }
 
 static __always_inline void find_interface(const struct control *control, __u32 ifindex,
