@@ -114,12 +114,12 @@ const SCENARIOS: Expected[] = [
     withinMs: 150_000,
   },
   {
-    title: 'spoofed flood with a full flow table: what overflows has neither ports nor flags',
+    title: 'spoofed SYN flood with a full flow table: what overflows has no ports, but is still known as SYN',
     attack: [
       { address: VICTIM, pps: 5000, size: 44, kind: 'tcpSyn', flows: 5000 },
-      { address: VICTIM, pps: 400_000, size: 44, kind: 'tcpOther', flows: 0 },
+      { address: VICTIM, pps: 400_000, size: 44, kind: 'tcpSyn', flows: 0 },
     ],
-    type: 'tcp_flood',
+    type: 'syn_flood',
     withinMs: 200,
   },
 ]
