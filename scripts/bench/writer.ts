@@ -11,7 +11,7 @@ import { spoolOptions, zStore } from '@flowdam/aggregator/internal/store/config'
 import { EmbeddedEngine } from '@flowdam/aggregator/internal/store/embedded/engine'
 import type { Engine } from '@flowdam/aggregator/internal/store/engine'
 import { insertStatement } from '@flowdam/aggregator/internal/store/insert'
-import { migrate } from '@flowdam/aggregator/internal/store/schema'
+import { migrate, SCHEMA_DEFAULTS } from '@flowdam/aggregator/internal/store/schema'
 import { Store } from '@flowdam/aggregator/internal/store/store'
 import { makeRecords } from '@flowdam/aggregator/internal/testing/records'
 import { createLogger } from '@flowdam/common'
@@ -118,7 +118,7 @@ async function fillSpool(path: string, records: Buffer) {
 async function ourWriter({ config, sources, spool, shared }: Writer): Promise<number> {
   const store = new Store({ config, spool, sources, ...shared })
   await store.engine.start()
-  await migrate(store.engine, { retentionMs: config.retention, order: config.order })
+  await migrate(store.engine, SCHEMA_DEFAULTS)
   const began = performance.now()
   store.start()
   while (shared.flows.stored < TOTAL) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -141,9 +141,9 @@ async function engineAlone(
   const log = createLogger('bench')
   const engine = new EmbeddedEngine({ path: join(path, 'clickhouse'), memoryBytes: 2e9, log })
   await engine.start()
-  await migrate(engine, { retentionMs: 15 * 86_400_000, order: 'time' })
+  await migrate(engine, SCHEMA_DEFAULTS)
   const day = first.days[0] ?? 0
-  const statement = insertStatement(engine.database, first, sources.all(), day, 'alone')
+  const statement = insertStatement(`${engine.database}.flows`, first, sources.all(), day, 'alone')
   const began = performance.now()
   await engine.load(file, (from) => statement(from).replace(/ SETTINGS .*? SELECT/, ' SELECT'))
   const seconds = (performance.now() - began) / 1000

@@ -48,6 +48,7 @@ class Faulty implements Engine {
   start = () => this.inner.start()
   stop = () => this.inner.stop()
   command = (sql: string) => this.inner.command(sql)
+  background = (sql: string) => this.inner.background(sql)
   insertRows = (table: string, rows: readonly object[]) => this.inner.insertRows(table, rows)
   query: Engine['query'] = (sql, params, limits) => this.inner.query(sql, params, limits)
 }

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test'
 import { emptyMix } from '../detect/traffic.js'
 import { EmbeddedEngine } from '../store/embedded/engine.js'
 import type { QueryLimits, QueryParams } from '../store/engine.js'
-import { migrate } from '../store/schema.js'
+import { migrate, SCHEMA_DEFAULTS } from '../store/schema.js'
 import { quietLog } from '../testing/quiet-log.js'
 import type { Attack } from './attack.js'
 import { type AttackStore, attackRow, findSources, storedAttacks } from './history.js'
@@ -51,7 +51,7 @@ describe('attacks and the store', () => {
   }
   before(async () => {
     await engine.start()
-    await migrate(engine, { retentionMs: 15 * 86_400_000, order: 'time' })
+    await migrate(engine, { ...SCHEMA_DEFAULTS, retentionMs: 15 * 86_400_000 })
   })
   after(async () => {
     await engine.stop()

@@ -15,6 +15,8 @@ const DURATIONS = new Set([
   'timeout',
   'backoff',
   'retention',
+  'retention_minutes',
+  'retention_hours',
   'fsync_interval',
   'segment_age',
 ])

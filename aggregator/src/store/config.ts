@@ -27,6 +27,10 @@ const zSpool = z
 const common = {
   /** Raw flows are deleted when they are this old. */
   retention: zDuration.default(15 * 86_400_000),
+  /** Sums by host and by port, of minutes and hours; made while nothing waits to be stored. */
+  rollups: z.boolean().default(true),
+  retention_minutes: zDuration.default(60 * 86_400_000),
+  retention_hours: zDuration.default(730 * 86_400_000),
   /** time: fastest to load. host: a third faster to read one host, half slower to load; only for a new table. */
   order: z.enum(['time', 'host']).default('time'),
   /** Inserts at a time; two keep both the reading of one and the sorting and writing of the other going. */
@@ -53,6 +57,11 @@ export const zStore = z.discriminatedUnion('engine', [
     /** Read from the environment variable of this name, so that it is in no file. */
     password_env: z.string().optional(),
     password: z.string().optional(),
+    /** Name in remote_servers: tables are made ON CLUSTER, Replicated, with Distributed ones over them. */
+    cluster: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and - only')
+      .optional(),
     /** A table that is there already, of any shape: column → field. Nothing else is written to the server then. */
     table: z
       .strictObject({

@@ -16,6 +16,8 @@ export interface Engine {
   stop(): Promise<void>
   /** A statement without a result: DDL, SYSTEM, mutations. */
   command(sql: string): Promise<void>
+  /** A statement that may take minutes; others do not wait for it. */
+  background(sql: string): Promise<void>
   /** Rows as objects. Values only through `params` (`{name:Type}` in the text), never in the text. */
   query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]>
   /** Rows as objects into a table, small numbers of them. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Source } from '../sources/registry.js'
 import type { SealedSegment } from '../spool/segment.js'
+import { localTable, onCluster, type Place } from './ddl.js'
 import { quote } from './engine.js'
 
 const DAY_MS = 86_400_000
@@ -13,7 +14,7 @@ const COLUMNS =
  * block keep it so, and keep a repetition the same. `token` names the attempt; ClickHouse ignores a token it has seen.
  */
 export function insertStatement(
-  database: string,
+  table: string,
   segment: SealedSegment,
   sources: readonly Source[],
   dayUnixMs: number,
@@ -32,7 +33,7 @@ export function insertStatement(
     'max_partitions_per_insert_block = 2',
   ].join(', ')
   return (source) =>
-    `INSERT INTO ${database}.flows (${COLUMNS}) SETTINGS ${settings} ` +
+    `INSERT INTO ${table} (${COLUMNS}) SETTINGS ${settings} ` +
     `SELECT fromUnixTimestamp64Milli(${baseUnixMs} + first_ms, 'UTC'), duration_ms, ${sourceColumns(sources)}, ` +
     'src_addr, dst_addr, src_port, dst_port, protocol, vlan, tcp_flags, dscp, ttl, marks, packets, bytes, ' +
     `1, ${key} FROM ${source}${where}`
@@ -58,5 +59,5 @@ export const COUNT_OF_SEGMENT = (database: string): string =>
   `SELECT count() AS rows FROM ${database}.flows WHERE segment = {segment:UInt64} AND time >= fromUnixTimestamp64Milli({from:Int64}) AND time <= fromUnixTimestamp64Milli({to:Int64})`
 
 /** Takes a half inserted segment out again; only for what COUNT_OF_SEGMENT found to be incomplete. */
-export const DELETE_SEGMENT = (database: string, segment: SealedSegment): string =>
-  `ALTER TABLE ${database}.flows DELETE WHERE segment = ${segment.key} SETTINGS mutations_sync = 1`
+export const DELETE_SEGMENT = (place: Place, segment: SealedSegment): string =>
+  `ALTER TABLE ${localTable(place, 'flows')}${onCluster(place)} DELETE WHERE segment = ${segment.key} SETTINGS mutations_sync = ${place.cluster === undefined ? 1 : 2}`

@@ -18,6 +18,8 @@ export interface LoaderOptions {
   log: Logger
   /** Inserts at a time. */
   loaders: number
+  /** Called when a segment is in the database and before it is deleted; may come again for the same one. */
+  beforeRelease?: (segment: SealedSegment) => Promise<void>
   /** Called after each stored segment; must not throw. */
   onStored?: (rows: number, ms: number) => void
 }
@@ -108,11 +110,13 @@ export class Loader {
   /** Until the segment is stored or set aside; false when stop() came first. */
   async #bring(segment: SealedSegment, signal: AbortSignal): Promise<boolean> {
     const { spool, drops, log, flows } = this.#options
-    const attempt = { uncertain: segment.recovered, token: 0, verifications: 0 }
+    const attempt = { uncertain: segment.recovered, stored: false, token: 0, verifications: 0 }
     for (let failures = 0; !signal.aborted; failures++) {
       const began = performance.now()
       try {
-        if (segment.rows > 0) await this.#store(segment, attempt)
+        if (segment.rows > 0 && !attempt.stored) await this.#store(segment, attempt)
+        attempt.stored = true
+        await this.#options.beforeRelease?.(segment)
         await spool.release(segment)
         flows.stored += segment.rows
         this.#rowsStored += segment.rows

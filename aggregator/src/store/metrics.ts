@@ -29,6 +29,11 @@ export function addStoreMetrics(registry: Registry, spool: Spool, store: Store):
       for (const [reason, count] of Object.entries(store.loaderStatus().retries)) this.inc({ reason }, count)
     },
   })
+  gauge(
+    'store_rollup_minutes_waiting',
+    'Minutes whose sums do not have all flows yet',
+    () => store.rollups?.waitingMinutes ?? 0,
+  )
   const commit = new Histogram({
     name: 'flowdam_spool_commit_seconds',
     help: 'Writing and syncing a group of batches, before they are acknowledged',

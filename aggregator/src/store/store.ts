@@ -14,7 +14,8 @@ import { EmbeddedEngine } from './embedded/engine.js'
 import { type Engine, type QueryLimits, type QueryParams, StoreFailure } from './engine.js'
 import { Loader, type LoaderStatus } from './loader.js'
 import { MappedTable } from './mapped/table.js'
-import { migrate } from './schema.js'
+import { Rollups } from './rollup/rollups.js'
+import type { SchemaOptions } from './schema.js'
 import { FlowsTable, type Target } from './target.js'
 
 export interface StoreOptions {
@@ -38,6 +39,8 @@ const RETRY_MS = [200, 10_000] as const
  */
 export class Store {
   readonly engine: Engine
+  /** Sums by host and port; undefined where they are turned off or the tables are not ours. */
+  readonly rollups: Rollups | undefined
   /** Called after each stored segment; must not throw. */
   onInsert: ((rows: number, ms: number) => void) | undefined
   readonly #options: StoreOptions
@@ -55,10 +58,21 @@ export class Store {
     this.engine = options.engine ?? newEngine(options)
     const { config, ...rest } = options
     this.#target = newTarget(this.engine, config)
+    if (config.rollups && this.#hasOwnTables) {
+      this.rollups = new Rollups({
+        engine: this.engine,
+        place: { database: this.engine.database, cluster: schemaOptions(config).cluster },
+        file: join(config.path, 'rollups.json'),
+        retentionMs: config.retention,
+        log: options.log,
+        isBehind: () => options.spool.status().segments > 2,
+      })
+    }
     this.#loader = new Loader({
       ...rest,
       target: this.#target,
       loaders: config.loaders,
+      beforeRelease: async (segment) => this.rollups?.stored(segment),
       onStored: (rows, ms) => {
         this.onInsert?.(rows, ms)
         void this.#mirrorSources()
@@ -80,7 +94,10 @@ export class Store {
     this.#abort.abort()
     await this.#opening
     await this.#loader.stop()
+    // What it sums is summed again after the next start.
+    const rollups = this.rollups?.stop()
     await this.engine.stop()
+    await rollups
     this.#ready = false
   }
 
@@ -163,6 +180,7 @@ export class Store {
         this.#openError = ''
         this.#openFailed = false
         this.#ready = true
+        await this.rollups?.start()
         this.#loader.start()
         log.info({ engine: this.engine.kind, database: this.engine.database }, 'the store is ready')
         return
@@ -190,8 +208,17 @@ function newTarget(engine: Engine, config: StoreConfig): Target {
   if (config.engine === 'clickhouse' && config.table && engine instanceof ClickHouseEngine) {
     return new MappedTable({ engine, table: config.table.name, columns: config.table.columns })
   }
-  const options = { retentionMs: config.retention, order: config.order }
-  return new FlowsTable(engine, (on) => migrate(on, options))
+  return new FlowsTable(engine, schemaOptions(config))
+}
+
+export function schemaOptions(config: StoreConfig): SchemaOptions {
+  return {
+    order: config.order,
+    retentionMs: config.retention,
+    minutesRetentionMs: config.retention_minutes,
+    hoursRetentionMs: config.retention_hours,
+    cluster: config.engine === 'clickhouse' ? config.cluster : undefined,
+  }
 }
 
 /** The folder that the spool, the sources and the embedded database share; made if missing. */

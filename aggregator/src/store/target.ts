@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Source } from '../sources/registry.js'
 import type { SealedSegment } from '../spool/segment.js'
+import { localTable, type Place } from './ddl.js'
 import type { Engine } from './engine.js'
 import { COUNT_OF_SEGMENT, DELETE_SEGMENT, insertStatement } from './insert.js'
+import { migrate, type SchemaOptions } from './schema.js'
 
 /** The table that segments go to. Everything rejects with a StoreFailure. */
 export interface Target {
@@ -21,15 +23,17 @@ const CHECK_LIMITS = { timeoutMs: 120_000, maxMemoryBytes: 1e9 }
 /** Our own table `flows`. */
 export class FlowsTable implements Target {
   readonly #engine: Engine
-  readonly #prepare: (engine: Engine) => Promise<void>
+  readonly #options: SchemaOptions
+  readonly #place: Place
 
-  constructor(engine: Engine, prepare: (engine: Engine) => Promise<void>) {
+  constructor(engine: Engine, options: SchemaOptions) {
     this.#engine = engine
-    this.#prepare = prepare
+    this.#options = options
+    this.#place = { database: engine.database, cluster: options.cluster }
   }
 
   prepare(): Promise<void> {
-    return this.#prepare(this.#engine)
+    return migrate(this.#engine, this.#options)
   }
 
   async insert(
@@ -38,8 +42,8 @@ export class FlowsTable implements Target {
     dayUnixMs: number,
     token: string,
   ): Promise<void> {
-    const { database } = this.#engine
-    await this.#engine.load(segment.path, insertStatement(database, segment, sources, dayUnixMs, token))
+    const table = localTable(this.#place, 'flows')
+    await this.#engine.load(segment.path, insertStatement(table, segment, sources, dayUnixMs, token))
   }
 
   async count(segment: SealedSegment): Promise<number> {
@@ -52,6 +56,6 @@ export class FlowsTable implements Target {
   }
 
   async remove(segment: SealedSegment): Promise<void> {
-    await this.#engine.command(DELETE_SEGMENT(this.#engine.database, segment))
+    await this.#engine.command(DELETE_SEGMENT(this.#place, segment))
   }
 }

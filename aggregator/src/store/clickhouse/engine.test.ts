@@ -59,7 +59,7 @@ describe('ClickHouse over HTTP', { timeout: 30_000 }, () => {
     engine.load(
       file,
       insertStatement(
-        'flowdam',
+        'flowdam.flows',
         {
           number: 7,
           id: '0000002a-7',

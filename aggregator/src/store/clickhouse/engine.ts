@@ -53,6 +53,16 @@ export class ClickHouseEngine implements Engine {
     })
   }
 
+  async background(sql: string): Promise<void> {
+    await this.#attempt(async (client) => {
+      // Headers that come while it works keep the connection from timing out.
+      await client.command({
+        query: sql,
+        clickhouse_settings: { send_progress_in_http_headers: 1, http_headers_progress_interval_ms: '10000' },
+      })
+    })
+  }
+
   query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
     return this.#attempt(async (client) => {
       const result = await client.query({

@@ -69,6 +69,10 @@ export class EmbeddedEngine implements Engine {
     await this.#request({ lane: 'control', sql })
   }
 
+  async background(sql: string): Promise<void> {
+    await this.#request({ lane: 'background', sql })
+  }
+
   async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
     const settings = `max_execution_time = ${limits.timeoutMs / 1000}, max_memory_usage = ${limits.maxMemoryBytes}`
     const text = await this.#request({
