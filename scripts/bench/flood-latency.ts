@@ -44,8 +44,10 @@ export const floodLatency: Bench = async ({ log }) => {
       const file = await waitFor('the hook to run', async () =>
         readdirSync(folder).find((name) => name.startsWith(`${victim}.`)),
       )
-      const hookMs = await waitFor('the hook to write', async () =>
-        Number(readFileSync(join(folder, file), 'utf8')),
+      // The shell makes the file before `date` writes into it.
+      const hookMs = await waitFor(
+        'the hook to write',
+        async () => Number(readFileSync(join(folder, file), 'utf8')) || undefined,
       )
       runs.push(hookMs - started_unix_ms)
     }

@@ -4,19 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 const POLL_MS = 50
 
 /**
- * Asks again and again until the answer is not undefined. Conditions are awaited, never slept for; the limit only ends
+ * Asks again and again until the answer is neither undefined nor false. Conditions are awaited, never slept for; the limit only ends
  * what would hang, with a message that says what was waited for.
  */
 export async function waitFor<T>(
   what: string,
-  ask: () => Promise<T | undefined> | T | undefined,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
   limitMs = 30_000,
   pollMs = POLL_MS,
 ): Promise<T> {
   const end = performance.now() + limitMs
   for (;;) {
     const answer = await ask()
-    if (answer !== undefined) return answer
+    if (answer !== undefined && answer !== false) return answer
     if (performance.now() > end) throw new Error(`waited ${limitMs / 1000} s in vain for ${what}`)
     await delay(pollMs)
   }

@@ -39,7 +39,9 @@ describe('a flood at 5 × the threshold', () => {
           timeline.mark('flood started', report.started_unix_ms)
           timeline.mark('flood stopped', report.ended_unix_ms)
           await waitFor(`no route of ${prefix}`, () => timeline.has('route gone'))
-          await waitFor('the unban hook', () => timeline.ban?.hooks.some(({ action }) => action === 'unban'))
+          await waitFor('the unban hook to end', () =>
+            timeline.ban?.hooks.find(({ action, result }) => action === 'unban' && result !== 'running'),
+          )
         } finally {
           timeline.stop()
           await monitor.stop()
