@@ -279,7 +279,9 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 60_000 
             queue = make()
             // What could not be written at the end is gone, and the log said so.
             lost += before - queue.records
-            assert.ok(failing || before === queue.records, 'a clean stop kept everything')
+            // More may come back: what was acknowledged stays in its file as long as a neighbour is needed, is sent
+            // again under its old number, and is recognised as a duplicate.
+            assert.ok(failing || before <= queue.records, 'a clean stop kept everything')
             boot++
             seq = 0
           } else if (typeof one === 'object' && 'push' in one) {
