@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Ledger } from '@flowdam/proto'
+import { Ledger } from '@flowdam/proto'
 import { IFACE_BYTES } from './ledger.js'
 import { RECORD_WORDS, RecordWord, readSettled } from './words.js'
 
@@ -57,7 +57,7 @@ export class LawCheck {
     const found: string[] = []
     const byIface = new Map(ledgers.map((ledger) => [ledger.iface, ledger]))
     for (let iface = 0; iface < IFACE_BYTES; iface++) {
-      const ledger = byIface.get(iface) ?? emptyLedger(iface)
+      const ledger = byIface.get(iface) ?? Ledger.create({ iface })
       const expect = (what: string, left: number, right: number) => {
         if (left !== right) found.push(`iface ${iface}: ${what}: ${left} is not ${right}`)
       }
@@ -78,23 +78,5 @@ export class LawCheck {
       expect('bytes in overflow records', this.overflow.bytes[iface] ?? 0, l.overflowBytes)
     }
     return found
-  }
-}
-
-function emptyLedger(iface: number): Ledger {
-  return {
-    iface,
-    seenPackets: 0,
-    seenBytes: 0,
-    flowPackets: 0,
-    flowBytes: 0,
-    overflowPackets: 0,
-    overflowBytes: 0,
-    notIpPackets: 0,
-    notIpBytes: 0,
-    malformedPackets: 0,
-    malformedBytes: 0,
-    droppedPackets: 0,
-    droppedBytes: 0,
   }
 }

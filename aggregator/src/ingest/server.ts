@@ -5,7 +5,7 @@ import {
   type IngestServiceServer,
   IngestServiceService,
   type Ledger,
-  type LedgerTotals,
+  LedgerTotals,
   type Rules,
   StreamRequest,
 } from '@flowdam/proto'
@@ -39,7 +39,7 @@ export class IngestServer {
   readonly #agents = new Map<string, Agent>()
   readonly #streams = new Map<Agent, AgentStream>()
   readonly #open = new Set<AgentStream>()
-  readonly #ledger: LedgerTotals = emptyLedger()
+  readonly #ledger: LedgerTotals = LedgerTotals.create()
   readonly #host: StreamHost
   #config: Config
   #rules: Rules | undefined
@@ -171,22 +171,5 @@ export class IngestServer {
     for (const ledger of ledgers) {
       for (const key of Object.keys(this.#ledger) as (keyof LedgerTotals)[]) this.#ledger[key] += ledger[key]
     }
-  }
-}
-
-function emptyLedger(): LedgerTotals {
-  return {
-    seenPackets: 0,
-    seenBytes: 0,
-    flowPackets: 0,
-    flowBytes: 0,
-    overflowPackets: 0,
-    overflowBytes: 0,
-    notIpPackets: 0,
-    notIpBytes: 0,
-    malformedPackets: 0,
-    malformedBytes: 0,
-    droppedPackets: 0,
-    droppedBytes: 0,
   }
 }
