@@ -4,8 +4,8 @@
 import { type Ban as ApiBan, Direction as ApiDirection, type HostRates, type Rates } from '@flowdam/proto'
 import { type Ban, banRates } from '../bans/ban.js'
 import type { BanEvent } from '../bans/bans.js'
-import type { HostSummary } from '../detect/detector.js'
 import type { Direction } from '../detect/slots.js'
+import type { HostSummary } from '../detect/views.js'
 
 export function apiDirection(direction: Direction): ApiDirection {
   return direction === 'incoming' ? ApiDirection.DIRECTION_INCOMING : ApiDirection.DIRECTION_OUTGOING

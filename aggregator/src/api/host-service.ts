@@ -9,7 +9,8 @@ import {
 } from '@flowdam/common'
 import type { HostServiceServer } from '@flowdam/proto'
 import type { Bans } from '../bans/bans.js'
-import type { Detector, HostView, TopOrder } from '../detect/detector.js'
+import type { Detector } from '../detect/detector.js'
+import type { HostView, TopOrder } from '../detect/views.js'
 import { apiBan, apiDirection, apiHost, directionFrom } from './convert.js'
 import { unary } from './status-error.js'
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Scope } from '../detect/detector.js'
+import type { Scope } from '../detect/detection.js'
 import type { Direction } from '../detect/slots.js'
 import type { TrafficMix } from '../detect/traffic.js'
 import type { AttackTraffic, AttackType } from './classify.js'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describeError, type Logger } from '@flowdam/common'
 import { newBanId } from '../bans/ban.js'
-import type { Detection, Scope } from '../detect/detector.js'
+import type { Detection, Scope } from '../detect/detection.js'
 import type { HostRates } from '../detect/sample.js'
 import type { Direction, Metric } from '../detect/slots.js'
 import { addMix, emptyMix } from '../detect/traffic.js'

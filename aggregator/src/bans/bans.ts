@@ -8,7 +8,7 @@ import {
   type Prefix,
   parsePrefix,
 } from '@flowdam/common'
-import type { Detection } from '../detect/detector.js'
+import type { Detection } from '../detect/detection.js'
 import { type HostRates, NO_RATES } from '../detect/sample.js'
 import type { Direction } from '../detect/slots.js'
 import { type Ban, type HookAction, type HookRun, newBanId } from './ban.js'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatPrefix, type Prefix } from '@flowdam/common'
-import type { Detection } from '../detect/detector.js'
+import type { Detection } from '../detect/detection.js'
 
 export interface CarpetRules {
   /** What is banned when many addresses together are over a threshold and no single one is. */

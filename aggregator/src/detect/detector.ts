@@ -1,73 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatAddress, formatPrefix, type Prefix, parseAddress } from '@flowdam/common'
+import { formatAddress, formatPrefix } from '@flowdam/common'
 import type { HostDeltas } from '@flowdam/proto'
 import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
-import { NO_ROW } from './address-table.js'
 import type { Aggregate } from './cells.js'
 import { type CounterLosses, Counters, type CountersOptions } from './counters.js'
+import type { Detection, Scope } from './detection.js'
+import { measure } from './measure.js'
 import type { Limit, Policy, PolicySet } from './policies.js'
-import { type HostRates, largerRates, NO_RATES, ratesOf } from './sample.js'
+import { type HostRates, ratesOf } from './sample.js'
 import { Slice } from './slice.js'
-import { DIRECTION_SLOTS, DIRECTIONS, type Direction, FLOWS_SLOT, type Metric } from './slots.js'
+import { DIRECTIONS, type Direction } from './slots.js'
 import { Timeline } from './timeline.js'
-import { mixOf, ofCells, ofRow, sumEntries, type TrafficMix, type Which } from './traffic.js'
+import { ofCells, ofRow } from './traffic.js'
+import {
+  type Brief,
+  type GroupRates,
+  type HostSummary,
+  type HostView,
+  type TopOrder,
+  Views,
+} from './views.js'
 import type { SlidingWindow } from './window.js'
-
-/** One address, or many together: what a threshold is about. */
-export type Scope = 'host' | Aggregate['scope']
-
-/** An address's part of what an aggregate counts. */
-export interface HostShare {
-  address: Uint8Array
-  text: string
-  /** Of the metric that fired, averaged over the window, in the metric's unit. */
-  rate: number
-}
-
-/** A threshold was exceeded. */
-export interface Detection {
-  scope: Scope
-  /** For people: the address, the prefix, the hostgroup's name, or "total". */
-  target: string
-  /** The address (/32, /128) or prefix; undefined for a hostgroup and the total. */
-  prefix: Prefix | undefined
-  direction: Direction
-  hostgroup: string
-  metric: Metric
-  /** Per second, in the metric's unit. */
-  threshold: number
-  /** What the metric is now, as in `rates`; always above the threshold. */
-  value: number
-  /** What the target does now: the larger of the last interval and the window, so that a young flood shows its size. */
-  rates: HostRates
-  /** Averages over the window. */
-  averages: HostRates
-  /** What the last interval is made of, in the detection's direction. */
-  mix: TrafficMix
-  /** For many addresses: those with most of the metric, largest first, without any that is over a threshold of its own. */
-  hosts: readonly HostShare[]
-  /** How much of the metric such addresses have together, averaged over the window. */
-  shared: number
-  /** performance.now() when the message that made it fire came in. */
-  receivedAt: number
-}
-
-export interface HostView {
-  address: Uint8Array
-  policy: Policy
-  rates: HostRates
-  /** Nearest to firing first. `of` names what is counted: empty for the address itself. */
-  thresholds: { limit: Limit; current: number; of: string }[]
-}
-
-export interface HostSummary {
-  address: string
-  hostgroup: string
-  incoming: { pps: number; bps: number; flows: number }
-  outgoing: { pps: number; bps: number; flows: number }
-}
-
-export type TopOrder = 'pps' | 'bps' | 'flows'
+import { type Worst, worstLimit } from './worst-limit.js'
 
 export interface DetectorOptions {
   policies: PolicySet
@@ -99,6 +53,7 @@ export class Detector implements DeltaSink {
   #pastLosses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 }
   #evaluatedAt = 0
   #timer: NodeJS.Timeout | undefined
+  readonly #views: Views
   messages = 0
   entries = 0
   detections = 0
@@ -110,6 +65,7 @@ export class Detector implements DeltaSink {
     this.#clock = options.clock ?? (() => performance.now())
     this.#repeatMs = options.repeatMs ?? 500
     this.#counters = new Counters(options.policies, options.counters)
+    this.#views = new Views(() => this.#counters, this.#clock)
   }
 
   start(): void {
@@ -204,6 +160,7 @@ export class Detector implements DeltaSink {
     const window = this.#counters.windows[policy.window] as SlidingWindow
     const base = window.base(row)
     const { lastFired } = this.#counters
+    const { layout } = this.#counters.policies
     for (const [index, direction] of DIRECTIONS.entries()) {
       const last = lastFired[row * 2 + index] as number
       if (last !== 0 && now - last < this.#repeatMs) continue
@@ -225,7 +182,7 @@ export class Detector implements DeltaSink {
         hosts: [],
         shared: 0,
         ...worst,
-        ...this.#measure(window, ofRow(row), ratesOf(window.sums, base, policy.windowMs), worst),
+        ...measure(window, layout, ofRow(row), ratesOf(window.sums, base, policy.windowMs), worst),
         receivedAt: now,
       })
     }
@@ -235,7 +192,8 @@ export class Detector implements DeltaSink {
   #compare(aggregate: Aggregate, stretch: number, now: number): void {
     const { policy, cells, lastFired, lastLook } = aggregate
     const window = this.#counters.windows[policy.window] as SlidingWindow
-    const { slots } = this.#counters.policies.layout
+    const { layout } = this.#counters.policies
+    const { slots } = layout
     const sum = (slot: number) => {
       let total = 0
       for (const cell of cells) total += window.cellSums[cell * slots + slot] as number
@@ -258,7 +216,7 @@ export class Detector implements DeltaSink {
         prefix: aggregate.prefix,
         hostgroup: policy.hostgroup,
         ...worst,
-        ...this.#measure(window, ofCells(cells, this.#counters.cells.highWater), averages, worst),
+        ...measure(window, layout, ofCells(cells, this.#counters.cells.highWater), averages, worst),
         hosts: hosts.map(({ row, amount }) => {
           const address = this.#counters.table.address(row)
           return { address, text: formatAddress(address), rate: amount * perSecond }
@@ -308,158 +266,28 @@ export class Detector implements DeltaSink {
     this.#options.onDetection({ ...detection, metric: limit.metric, threshold: limit.rate })
   }
 
-  /** What the target does now: the newest interval, of all agents together, beside the window. */
-  #measure(window: SlidingWindow, which: Which, averages: HostRates, { limit, ratio }: Worst) {
-    const slices = [...window.slices()]
-    const newest = slices.reduce<Slice | undefined>((a, b) => (a && a.endMs > b.endMs ? a : b), undefined)
-    const { layout } = this.#counters.policies
-    const recent =
-      newest && newest.coversMs > 0
-        ? slices.filter((slice) => slice.endMs > newest.startMs + newest.coversMs / 2)
-        : []
-    const longest = Math.max(0, ...recent.map((slice) => slice.coversMs))
-    const sums = sumEntries(recent, which, layout)
-    const latest = longest > 0 ? ratesOf(sums, 0, longest) : NO_RATES
-    const now = longest > 0 ? ((sums[limit.slot] as number) * limit.factor * 1000) / longest : 0
-    return {
-      direction: limit.direction,
-      value: Math.max(limit.rate * ratio, now),
-      rates: largerRates(averages, latest),
-      averages,
-      mix: mixOf(recent, which, limit.direction),
-    }
-  }
-
   /** One address now, or undefined when it is outside all networks. */
   host(address: string | Uint8Array): HostView | undefined {
-    const bytes = typeof address === 'string' ? parseAddress(address) : address
-    const counters = this.#counters
-    const policy = counters.policies.policyFor(bytes)
-    if (!policy) return undefined
-    counters.advance(this.#clock())
-    const row = counters.table.find(new Uint32Array(bytes.slice().buffer), 0)
-    const window = counters.windows[policy.window] as SlidingWindow
-    const base = row === NO_ROW ? 0 : window.base(row)
-    const thresholds = policy.limits.map((limit) => ({
-      limit,
-      current:
-        row === NO_ROW
-          ? 0
-          : ((window.sums[base + limit.slot] as number) * limit.factor * 1000) / policy.windowMs,
-      of: '',
-    }))
-    const aggregates = row === NO_ROW ? [] : counters.cells.aggregatesOf(counters.cellOfRow(row))
-    for (const { name, policy: shared, cells } of aggregates) {
-      const from = counters.windows[shared.window] as SlidingWindow
-      const sums = from.sumCells(cells)
-      for (const limit of shared.limits) {
-        const current = ((sums[limit.slot] as number) * limit.factor * 1000) / shared.windowMs
-        thresholds.push({ limit, current, of: name })
-      }
-    }
-    return {
-      address: bytes,
-      policy,
-      rates: row === NO_ROW ? NO_RATES : ratesOf(window.sums, base, policy.windowMs),
-      thresholds: thresholds.sort((a, b) => b.current / b.limit.rate - a.current / a.limit.rate),
-    }
+    return this.#views.host(address)
   }
 
   /** The busiest addresses, largest first; both directions together unless one is named. */
   top(by: TopOrder, limit: number, direction?: Direction): HostSummary[] {
-    const counters = this.#counters
-    counters.advance(this.#clock())
-    const slot = by === 'pps' ? 0 : by === 'bps' ? 1 : FLOWS_SLOT
-    const best: { row: number; amount: number }[] = []
-    let least = 0
-    for (let row = 0; row < counters.table.highWater; row++) {
-      if (counters.liveEntries(row) === 0) continue
-      const policy = counters.policyOfRow(row)
-      const window = counters.windows[policy.window] as SlidingWindow
-      const { sums } = window
-      const base = window.base(row) + slot
-      let amount = 0
-      if (direction !== 'outgoing') amount += sums[base] as number
-      if (direction !== 'incoming') amount += sums[base + DIRECTION_SLOTS] as number
-      amount /= policy.windowMs
-      if (amount <= least) continue
-      best.push({ row, amount })
-      if (best.length >= limit * 2 + 64) {
-        best.sort((a, b) => b.amount - a.amount)
-        best.length = limit
-        least = best.at(-1)?.amount ?? 0
-      }
-    }
-    best.sort((a, b) => b.amount - a.amount)
-    return best.slice(0, limit).map(({ row }) => {
-      const policy = counters.policyOfRow(row)
-      const window = counters.windows[policy.window] as SlidingWindow
-      const rates = ratesOf(window.sums, window.base(row), policy.windowMs)
-      const brief = (side: Direction) => ({ ...rates[side].all, flows: rates[side].flows })
-      return {
-        address: formatAddress(counters.table.address(row)),
-        hostgroup: policy.hostgroup,
-        incoming: brief('incoming'),
-        outgoing: brief('outgoing'),
-      }
-    })
+    return this.#views.top(by, limit, direction)
   }
 
   /** Everything on external interfaces, protected or not, over the shortest window. */
-  external(): Record<Direction, { pps: number; bps: number; flows: number }> {
-    const window = this.#counters.windows[0]
-    this.#counters.advance(this.#clock())
-    const rates = (at: number) => {
-      const perSecond = 1000 / (window?.windowMs ?? 1000)
-      const sum = (index: number) => (window?.external[at + index] ?? 0) * perSecond
-      return { pps: sum(0), bps: sum(1) * 8, flows: sum(2) }
-    }
-    return { incoming: rates(0), outgoing: rates(3) }
+  external(): Record<Direction, Brief> {
+    return this.#views.external()
   }
 
   /** Averages over the window of what a detection was about; undefined when it has no counters any more. */
   averages(scope: Scope, target: string): HostRates | undefined {
-    const counters = this.#counters
-    if (scope === 'host') return this.host(target)?.rates
-    for (const { scope: kind, name, policy, cells } of counters.cells.aggregates()) {
-      if (kind !== scope || name !== target) continue
-      counters.advance(this.#clock())
-      const window = counters.windows[policy.window] as SlidingWindow
-      return ratesOf(window.sumCells(cells), 0, policy.windowMs)
-    }
-    return undefined
+    return this.#views.averages(scope, target)
   }
 
   /** All protected addresses together and each hostgroup; for metrics. */
-  groups(): { name: string; rates: HostRates }[] {
-    const window = this.#counters.windows[0]
-    if (!window) return []
-    const { cells, policies } = this.#counters
-    this.#counters.advance(this.#clock())
-    const rates = (from: Iterable<number>) => ratesOf(window.sumCells(from), 0, window.windowMs)
-    const named = policies.groups.map((name, index) => ({ name, rates: rates(cells.cellsOfGroup(index)) }))
-    return [...named, { name: 'total', rates: rates(cells.all()) }]
+  groups(): GroupRates[] {
+    return this.#views.groups()
   }
-}
-
-interface Worst {
-  limit: Limit
-  /** What there is over what there may be; above 1. */
-  ratio: number
-}
-
-/** The limit that is exceeded most, if any is. */
-function worstLimit(
-  limits: readonly Limit[],
-  direction: Direction,
-  stretch: number,
-  sum: (slot: number) => number,
-): Worst | undefined {
-  let worst: Worst | undefined
-  for (const limit of limits) {
-    if (limit.direction !== direction) continue
-    const ratio = sum(limit.slot) / (limit.budget * stretch)
-    if (ratio > (worst?.ratio ?? 1)) worst = { limit, ratio }
-  }
-  return worst
 }

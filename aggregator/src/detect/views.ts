@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatAddress, parseAddress } from '@flowdam/common'
+import { NO_ROW } from './address-table.js'
+import type { Counters } from './counters.js'
+import type { Scope } from './detection.js'
+import type { Limit, Policy } from './policies.js'
+import { type HostRates, NO_RATES, ratesOf } from './sample.js'
+import { DIRECTION_SLOTS, type Direction, FLOWS_SLOT } from './slots.js'
+import type { SlidingWindow } from './window.js'
+
+export interface HostView {
+  address: Uint8Array
+  policy: Policy
+  rates: HostRates
+  /** Nearest to firing first. `of` names what is counted: empty for the address itself. */
+  thresholds: { limit: Limit; current: number; of: string }[]
+}
+
+/** All packets, per second. */
+export interface Brief {
+  pps: number
+  bps: number
+  flows: number
+}
+
+export interface HostSummary {
+  address: string
+  hostgroup: string
+  incoming: Brief
+  outgoing: Brief
+}
+
+export interface GroupRates {
+  name: string
+  rates: HostRates
+}
+
+export type TopOrder = 'pps' | 'bps' | 'flows'
+
+/** What people and metrics ask of the counters. Cold; nothing here decides. */
+export class Views {
+  readonly #counters: () => Counters
+  readonly #clock: () => number
+
+  constructor(counters: () => Counters, clock: () => number) {
+    this.#counters = counters
+    this.#clock = clock
+  }
+
+  /** One address now, or undefined when it is outside all networks. */
+  host(address: string | Uint8Array): HostView | undefined {
+    const bytes = typeof address === 'string' ? parseAddress(address) : address
+    const counters = this.#counters()
+    const policy = counters.policies.policyFor(bytes)
+    if (!policy) return undefined
+    counters.advance(this.#clock())
+    const row = counters.table.find(new Uint32Array(bytes.slice().buffer), 0)
+    const window = counters.windows[policy.window] as SlidingWindow
+    const base = row === NO_ROW ? 0 : window.base(row)
+    const thresholds = policy.limits.map((limit) => ({
+      limit,
+      current:
+        row === NO_ROW
+          ? 0
+          : ((window.sums[base + limit.slot] as number) * limit.factor * 1000) / policy.windowMs,
+      of: '',
+    }))
+    const aggregates = row === NO_ROW ? [] : counters.cells.aggregatesOf(counters.cellOfRow(row))
+    for (const { name, policy: shared, cells } of aggregates) {
+      const from = counters.windows[shared.window] as SlidingWindow
+      const sums = from.sumCells(cells)
+      for (const limit of shared.limits) {
+        const current = ((sums[limit.slot] as number) * limit.factor * 1000) / shared.windowMs
+        thresholds.push({ limit, current, of: name })
+      }
+    }
+    return {
+      address: bytes,
+      policy,
+      rates: row === NO_ROW ? NO_RATES : ratesOf(window.sums, base, policy.windowMs),
+      thresholds: thresholds.sort((a, b) => b.current / b.limit.rate - a.current / a.limit.rate),
+    }
+  }
+
+  /** The busiest addresses, largest first; both directions together unless one is named. */
+  top(by: TopOrder, limit: number, direction?: Direction): HostSummary[] {
+    const counters = this.#counters()
+    counters.advance(this.#clock())
+    const slot = by === 'pps' ? 0 : by === 'bps' ? 1 : FLOWS_SLOT
+    const best: { row: number; amount: number }[] = []
+    let least = 0
+    for (let row = 0; row < counters.table.highWater; row++) {
+      if (counters.liveEntries(row) === 0) continue
+      const policy = counters.policyOfRow(row)
+      const window = counters.windows[policy.window] as SlidingWindow
+      const { sums } = window
+      const base = window.base(row) + slot
+      let amount = 0
+      if (direction !== 'outgoing') amount += sums[base] as number
+      if (direction !== 'incoming') amount += sums[base + DIRECTION_SLOTS] as number
+      amount /= policy.windowMs
+      if (amount <= least) continue
+      best.push({ row, amount })
+      if (best.length >= limit * 2 + 64) {
+        best.sort((a, b) => b.amount - a.amount)
+        best.length = limit
+        least = best.at(-1)?.amount ?? 0
+      }
+    }
+    best.sort((a, b) => b.amount - a.amount)
+    return best.slice(0, limit).map(({ row }) => {
+      const policy = counters.policyOfRow(row)
+      const window = counters.windows[policy.window] as SlidingWindow
+      const rates = ratesOf(window.sums, window.base(row), policy.windowMs)
+      const brief = (side: Direction) => ({ ...rates[side].all, flows: rates[side].flows })
+      return {
+        address: formatAddress(counters.table.address(row)),
+        hostgroup: policy.hostgroup,
+        incoming: brief('incoming'),
+        outgoing: brief('outgoing'),
+      }
+    })
+  }
+
+  /** Everything on external interfaces, protected or not, over the shortest window. */
+  external(): Record<Direction, Brief> {
+    const counters = this.#counters()
+    const [window] = counters.windows
+    counters.advance(this.#clock())
+    const rates = (at: number) => {
+      const perSecond = 1000 / (window?.windowMs ?? 1000)
+      const sum = (index: number) => (window?.external[at + index] ?? 0) * perSecond
+      return { pps: sum(0), bps: sum(1) * 8, flows: sum(2) }
+    }
+    return { incoming: rates(0), outgoing: rates(3) }
+  }
+
+  /** Averages over the window of what a detection was about; undefined when it has no counters any more. */
+  averages(scope: Scope, target: string): HostRates | undefined {
+    const counters = this.#counters()
+    if (scope === 'host') return this.host(target)?.rates
+    for (const { scope: kind, name, policy, cells } of counters.cells.aggregates()) {
+      if (kind !== scope || name !== target) continue
+      counters.advance(this.#clock())
+      const window = counters.windows[policy.window] as SlidingWindow
+      return ratesOf(window.sumCells(cells), 0, policy.windowMs)
+    }
+    return undefined
+  }
+
+  /** All protected addresses together and each hostgroup; for metrics. */
+  groups(): GroupRates[] {
+    const { windows, cells, policies } = this.#counters()
+    const [window] = windows
+    if (!window) return []
+    this.#counters().advance(this.#clock())
+    const rates = (from: Iterable<number>) => ratesOf(window.sumCells(from), 0, window.windowMs)
+    const named = policies.groups.map((name, index) => ({ name, rates: rates(cells.cellsOfGroup(index)) }))
+    return [...named, { name: 'total', rates: rates(cells.all()) }]
+  }
+}
