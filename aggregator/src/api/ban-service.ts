@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { FlowdamError, type Logger, parsePrefix } from '@flowdam/common'
 import type { BanServiceServer } from '@flowdam/proto'
-import type { BanEvent, Bans } from '../bans/bans.js'
+import type { Bans } from '../bans/bans.js'
+import type { BanEvent } from '../bans/events.js'
 import type { Detector } from '../detect/detector.js'
 import { NO_RATES } from '../detect/sample.js'
 import { apiBan, apiBanEvent, directionFrom } from './convert.js'

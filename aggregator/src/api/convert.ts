@@ -3,7 +3,7 @@
 // From our own types to the API's messages.
 import { type Ban as ApiBan, Direction as ApiDirection, type HostRates, type Rates } from '@flowdam/proto'
 import { type Ban, banRates } from '../bans/ban.js'
-import type { BanEvent } from '../bans/bans.js'
+import type { BanEvent } from '../bans/events.js'
 import type { Direction } from '../detect/slots.js'
 import type { HostSummary } from '../detect/views.js'
 

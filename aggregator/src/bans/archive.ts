@@ -2,7 +2,8 @@
 import type { Logger } from '@flowdam/common'
 import { RowArchive } from '../archive.js'
 import { banRates } from './ban.js'
-import type { BanEvent, Bans } from './bans.js'
+import type { Bans } from './bans.js'
+import type { BanEvent } from './events.js'
 
 /** Where rows of the `bans` table go; the store. */
 export type RecordBan = (row: object) => Promise<void>

@@ -20,9 +20,11 @@ import { NO_RATES } from '../detect/sample.js'
 import { emptyMix } from '../detect/traffic.js'
 import { quietLog } from '../testing/quiet-log.js'
 import type { Ban, HookAction } from './ban.js'
-import { type BanRules, Bans, type DetectionOutcome } from './bans.js'
+import { Bans } from './bans.js'
 import type { BrakeState } from './brake.js'
 import { Journal, parseJournal } from './journal.js'
+import type { DetectionOutcome } from './outcome.js'
+import type { BanRules } from './rules.js'
 
 // In memory where there is such a place: the model test syncs some ten thousand times.
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'flowdam-bans-'))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BanRules } from '../bans/bans.js'
+import type { BanRules } from '../bans/rules.js'
 import type { AggregatorConfig } from './schema.js'
 
 /** What the configuration says about bans. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
+import type { BanActions } from '../bans/actions.js'
 import type { Ban, HookAction, HookRun } from '../bans/ban.js'
-import type { BanActions } from '../bans/bans.js'
 import type { DropCounter } from '../drops.js'
 import { hookEnvironment, hookInput } from './document.js'
 import { type HookCommand, type HookOutcome, runHook } from './process.js'

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Prefix } from '@flowdam/common'
+import { type ActiveBan, ActiveBans } from './active.js'
+import type { Ban, HookRun } from './ban.js'
+import type { Brake, BrakeStatus } from './brake.js'
+import { type BanEvent, BanWatchers } from './events.js'
+import type { Journal, JournalEntry } from './journal.js'
+import { PastBans } from './past.js'
+import { replay, replayBrake } from './replay.js'
+
+const MAX_RUNS = 50
+
+/** How a ban ended. */
+export interface BanEnd {
+  endedBy: string
+  endReason: string
+  holdOffUntilUnixMs: number
+}
+
+/** All bans, in memory and in the journal: a change is in the journal before anybody hears of it. */
+export class BanBook {
+  readonly active = new ActiveBans()
+  readonly past = new PastBans()
+  readonly #journal: Journal
+  readonly #brake: Brake
+  readonly #clock: () => number
+  readonly #watchers: BanWatchers
+  /** Extensions worth a line. */
+  extended = 0
+
+  constructor(journal: Journal, brake: Brake, clock: () => number) {
+    this.#journal = journal
+    this.#brake = brake
+    this.#clock = clock
+    this.#watchers = new BanWatchers(clock)
+  }
+
+  /** Takes up what the journal says. */
+  open(): void {
+    const entries = this.#journal.open()
+    const bans = replay(entries)
+    for (const ban of bans) if (ban.state === 'banned') this.active.add(ban)
+    this.past.restore(bans, this.#clock())
+    this.#brake.restore(
+      replayBrake(entries),
+      bans.filter(({ who }) => who === 'detector').map((ban) => ban.bannedUnixMs),
+    )
+    this.#journal.compact(this.#everything())
+  }
+
+  close(): void {
+    this.#journal.close()
+  }
+
+  get(id: string): Ban | undefined {
+    return this.active.byId(id)?.ban ?? this.past.byId(id)
+  }
+
+  /** `act` carries it out; it comes between the journal and those who watch. */
+  put(ban: Ban, prefix: Prefix, act: () => void): void {
+    this.#journal.append({ type: 'put', ban })
+    this.active.add(ban, prefix)
+    act()
+    this.#watchers.tell('ban', ban)
+  }
+
+  /** The end moves; by less than `worthMs` it is not worth a line: a crash may cost this much of an extension. */
+  extend(entry: ActiveBan, untilUnixMs: number, worthMs: number): void {
+    const { ban } = entry
+    if (untilUnixMs <= ban.untilUnixMs) return
+    ban.untilUnixMs = untilUnixMs
+    if (untilUnixMs - entry.journaledUntil < worthMs) return
+    entry.journaledUntil = untilUnixMs
+    this.extended++
+    this.#journal.append({ type: 'extend', id: ban.id, untilUnixMs })
+    this.#watchers.tell('extend', ban)
+  }
+
+  end(ban: Ban, how: BanEnd, act: () => void): void {
+    const now = this.#clock()
+    Object.assign(ban, { state: 'unbanned', unbannedUnixMs: now, ...how })
+    this.#journal.append({ type: 'end', id: ban.id, unbannedUnixMs: now, ...how })
+    this.active.delete(ban)
+    this.past.add(ban, now)
+    act()
+    this.#watchers.tell('unban', ban)
+  }
+
+  /** An attempt of a hook began or ended. */
+  hookRan(id: string, run: HookRun): void {
+    const ban = this.get(id)
+    if (!ban) return
+    const at = ban.hooks.findIndex(
+      (known) =>
+        known.result === 'running' && known.hook === run.hook && known.startedUnixMs === run.startedUnixMs,
+    )
+    if (at >= 0) ban.hooks[at] = run
+    else ban.hooks.push(run)
+    if (ban.hooks.length > MAX_RUNS) ban.hooks.splice(0, ban.hooks.length - MAX_RUNS)
+    if (run.result === 'running') return
+    this.#journal.append({ type: 'hook', id, run })
+    this.#watchers.tell('hook', ban)
+  }
+
+  /** Nothing is left to do for this ban. */
+  settled(id: string): void {
+    const ban = this.get(id)
+    if (!ban || ban.settled || ban.state !== 'unbanned') return
+    ban.settled = true
+    this.#journal.append({ type: 'settled', id })
+  }
+
+  setBrake(status: BrakeStatus): void {
+    this.#brake.set(status)
+    this.#journal.append({ type: 'brake', ...status })
+  }
+
+  get wantsCompaction(): boolean {
+    return this.#journal.wantsCompaction
+  }
+
+  compactIfWanted(): void {
+    if (this.wantsCompaction) this.#journal.compact(this.#everything())
+  }
+
+  watch(listener: (event: BanEvent) => void): () => void {
+    return this.#watchers.add(listener)
+  }
+
+  /** The journal's lines that say everything as it is now. */
+  *#everything(): IterableIterator<JournalEntry> {
+    const { status } = this.#brake
+    if (status.sinceUnixMs > 0) yield { type: 'brake', ...status }
+    for (const ban of this.past.all()) yield { type: 'put', ban }
+    for (const { ban } of this.active.all()) yield { type: 'put', ban }
+  }
+}

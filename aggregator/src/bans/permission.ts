@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Prefix } from '@flowdam/common'
+import { Brake } from './brake.js'
+import { Guard, GuardError, type GuardReason } from './guard.js'
+import type { BanRules } from './rules.js'
+
+/** Whether a ban may be made: the guard rails, which hold for everybody, and the brake, which stops the detector. */
+export class Permission {
+  readonly brake = new Brake()
+  readonly refusals: Record<GuardReason, number> = {
+    outside_networks: 0,
+    exempt: 0,
+    too_wide: 0,
+    max_active: 0,
+    rate_limit: 0,
+    paused: 0,
+    tripped: 0,
+  }
+  #rules: BanRules
+  #guard: Guard
+
+  constructor(rules: BanRules) {
+    this.#rules = rules
+    this.#guard = new Guard(rules)
+  }
+
+  reconfigure(rules: BanRules): void {
+    this.#rules = rules
+    this.#guard = new Guard(rules)
+  }
+
+  /** Why this prefix must not be banned, whoever asks. */
+  prefixObjection(prefix: Prefix): GuardError | undefined {
+    return this.#guard.prefixObjection(prefix)
+  }
+
+  /** Why a person must not ban this prefix while `active` are in force. */
+  personObjection(prefix: Prefix, active: number): GuardError | undefined {
+    return this.#guard.objection(prefix, active)
+  }
+
+  /** The same for the detector. */
+  detectorObjection(prefix: Prefix, active: number, now: number): GuardError | undefined {
+    const { state, who, reason } = this.brake.status
+    const fixed = this.#guard.prefixObjection(prefix)
+    if (fixed) return fixed
+    if (state !== 'running') return new GuardError(state, `bans are ${state} (${who}: ${reason})`)
+    const full = this.#guard.objection(prefix, active)
+    if (full) return full
+    const most = this.#rules.maxPerMinute
+    if (!this.brake.tooFast(now, most)) return undefined
+    return new GuardError(
+      'rate_limit',
+      `ban.max_per_minute is ${most}, and so many were made in the last minute`,
+    )
+  }
+
+  /** Counts it. */
+  refused({ reason }: GuardError): void {
+    this.refusals[reason]++
+  }
+}

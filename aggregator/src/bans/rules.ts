@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { GuardRules } from './guard.js'
+import type { CarpetRules } from './targets.js'
+
+/** What the configuration says about bans. */
+export interface BanRules extends GuardRules, CarpetRules {
+  enabled: boolean
+  durationMs: number
+  /** What repeated bans of the same attack may grow to; no back-off where it is not above durationMs. */
+  maxDurationMs: number
+  dryRun: boolean
+  /** After a person removed a ban, the detector leaves the prefix alone for this long. */
+  holdOffMs: number
+}
