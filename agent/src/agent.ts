@@ -182,11 +182,12 @@ export class Agent {
     const began = performance.now()
     try {
       const sums = await counter.deltas.read()
+      const costMs = performance.now() - began
       this.#uplink?.sendDeltas()
       counter.epochs.tick()
       // Without a stream nobody is waiting for it.
       const usualMs = this.#config.detect_interval
-      const waitMs = this.#uplink?.connected ? this.#pace.next(sums, began, usualMs) : usualMs
+      const waitMs = this.#uplink?.connected ? this.#pace.next(sums, began, costMs, usualMs) : usualMs
       if (!this.#stopping) this.#schedule(Math.max(1, waitMs - (performance.now() - began)))
     } catch (error) {
       this.log.error({ reason: describeError(error) }, 'the maps cannot be read')

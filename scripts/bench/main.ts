@@ -24,7 +24,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'stream.rtt20': streamFar,
   'detector.tick.1m': detectorTick,
   'detect.hook': hookLatency,
-  'detect.latency.5x': floodLatency,
+  'detect.latency.1.5x': floodLatency(1.5),
+  'detect.latency.2x': floodLatency(2),
+  'detect.latency.5x': floodLatency(5),
+  'detect.latency.10x': floodLatency(10),
   'writer.ratio': writerRatio,
   'e2e.flows': e2eFlows,
 }

@@ -6,8 +6,13 @@ import { ReadPace } from './read-pace.js'
 /** Reads as the pace asks for, in a time of its own. */
 class Reader {
   readonly #pace = new ReadPace()
+  readonly #costMs: number
   #now = 0
   #wait = 100
+
+  constructor(costMs = 1) {
+    this.#costMs = costMs
+  }
 
   /** The waits of so many milliseconds. */
   read(forMs: number, pps: number, victimPps = pps): number[] {
@@ -15,7 +20,12 @@ class Reader {
     for (const end = this.#now + forMs; this.#now < end; ) {
       const seconds = this.#wait / 1000
       this.#now += this.#wait
-      this.#wait = this.#pace.next({ packets: pps * seconds, largest: victimPps * seconds }, this.#now, 100)
+      this.#wait = this.#pace.next(
+        { packets: pps * seconds, largest: victimPps * seconds },
+        this.#now,
+        this.#costMs,
+        100,
+      )
       waits.push(this.#wait)
     }
     return waits
@@ -35,21 +45,27 @@ describe('the pace of reads', () => {
     const reader = new Reader()
     reader.read(10_000, 1000)
     const waits = reader.read(20_000, 50_000)
-    assert.equal(waits[0], 25)
+    assert.equal(waits[0], 10)
     assert.equal(waits.at(-1), 100)
-    const fast = waits.filter((wait) => wait === 25).length
-    assert.ok(fast >= 40 && fast < 240, `${fast} fast reads`)
+    const fast = waits.filter((wait) => wait === 10).length
+    assert.ok(fast >= 100 && fast < 600, `${fast} fast reads`)
   })
 
   it('sees a victim that is small beside the traffic of all', () => {
     const reader = new Reader()
     reader.read(10_000, 1_000_000, 5000)
-    assert.equal(reader.read(1000, 1_020_000, 25_000)[0], 25)
+    assert.equal(reader.read(1000, 1_020_000, 25_000)[0], 10)
+  })
+
+  it('takes a quarter of a core at most, however dear a read is', () => {
+    const reader = new Reader(12)
+    reader.read(10_000, 1000)
+    assert.equal(reader.read(1000, 50_000)[0], 48)
   })
 
   it('is never slower than configured', () => {
     const pace = new ReadPace()
-    assert.equal(pace.next({ packets: 0, largest: 0 }, 0, 10), 10)
-    assert.equal(pace.next({ packets: 1e6, largest: 1e6 }, 10, 10), 10)
+    assert.equal(pace.next({ packets: 0, largest: 0 }, 0, 8, 10), 10)
+    assert.equal(pace.next({ packets: 1e6, largest: 1e6 }, 10, 8, 10), 10)
   })
 })

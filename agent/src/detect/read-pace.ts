@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** While something rises: four times the usual. */
-const FAST_MS = 25
+/** While something rises: what is over its threshold is then found this late at most, beside the read itself. */
+const FAST_MS = 10
+/** But never more of a core than a quarter: with full logs a read costs 4 ms, and 131 072 new flows far more. */
+const COST_FACTOR = 4
 /** For so long after a rise; by then it is either an attack that was noticed, or ordinary. */
 const FAST_FOR_MS = 1000
 /** A rise is this much more than the average, and at least so many packets per second more. */
@@ -18,20 +20,21 @@ export interface ReadSums {
 }
 
 /**
- * When to read next. A read costs about a millisecond, and what it finds late is found late by everybody after it:
- * when traffic rises, reads come four times as often for a second. Ordinary traffic does not pay for that.
+ * When to read next. What a read finds late is found late by everybody after it: when traffic rises, reads come up to
+ * ten times as often for a second, as far as their cost allows. Ordinary traffic does not pay for that.
  */
 export class ReadPace {
   readonly #total = new Average()
   readonly #largest = new Average()
   #fastUntil = 0
 
-  /** Notes a read at `now` (milliseconds, monotonic) and returns the milliseconds until the next. */
-  next(sums: ReadSums, now: number, usualMs: number): number {
+  /** Notes a read that began at `now` (milliseconds, monotonic) and took `costMs`; returns from its beginning to the next. */
+  next(sums: ReadSums, now: number, costMs: number, usualMs: number): number {
     const total = this.#total.rises(sums.packets, now)
     const largest = this.#largest.rises(sums.largest, now)
     if (total || largest) this.#fastUntil = now + FAST_FOR_MS
-    return now < this.#fastUntil ? Math.min(FAST_MS, usualMs) : usualMs
+    const fastMs = Math.max(FAST_MS, costMs * COST_FACTOR)
+    return now < this.#fastUntil ? Math.min(fastMs, usualMs) : usualMs
   }
 }
 
