@@ -74,7 +74,8 @@ describe('flowdam-aggregator', { timeout: 180_000 }, () => {
     await start()
   })
   after(async () => {
-    agent.close()
+    // Not there when before() failed; the daemon is to be ended all the same.
+    agent?.close()
     for (const made of clients) made.close()
     await daemon.cleanUp()
   })

@@ -67,6 +67,8 @@ echo "said $4"
     this.log = ''
     const child = spawn(process.execPath, [MAIN, '--config', this.configFile], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      // The addresses come from the log, whatever the tests' own level is.
+      env: { ...process.env, FLOWDAM_LOG: 'info' },
     })
     this.#child = child
     child.stderr?.on('data', (chunk: Buffer) => {
@@ -75,6 +77,10 @@ echo "said $4"
     const started = await until('the daemon to start', () => {
       if (child.exitCode !== null) throw new Error(`the daemon ended: ${this.log}`)
       return this.#logLine('aggregator started')
+    }).catch((error: unknown) => {
+      // Left alive it would keep the test's process from ending.
+      child.kill('SIGKILL')
+      throw error
     })
     return { grpc: String(started['grpc']), http: String(started['http']) }
   }
