@@ -57,6 +57,8 @@ export const zStore = z.discriminatedUnion('engine', [
     /** Read from the environment variable of this name, so that it is in no file. */
     password_env: z.string().optional(),
     password: z.string().optional(),
+    /** Of one that does not answer; what it was doing is then done again, and counted first. */
+    timeout: zDuration.pipe(z.number().min(500)).default(60_000),
     /** Name in remote_servers: tables are made ON CLUSTER, Replicated, with Distributed ones over them. */
     cluster: z
       .string()

@@ -201,7 +201,8 @@ function newEngine({ config, log }: StoreOptions): Engine {
   }
   const password =
     config.password ?? (config.password_env === undefined ? '' : (process.env[config.password_env] ?? ''))
-  return new ClickHouseEngine({ url: config.url, database: config.database, user: config.user, password })
+  const { url, database, user, timeout } = config
+  return new ClickHouseEngine({ url, database, user, password, timeoutMs: timeout })
 }
 
 function newTarget(engine: Engine, config: StoreConfig): Target {

@@ -11,8 +11,8 @@ export interface ClickHouseOptions {
   database: string
   user: string
   password: string
-  /** An insert that takes longer is tried again; its token keeps it from happening twice. */
-  insertTimeoutMs?: number
+  /** A statement that is not answered in this time is tried again; an insert's token keeps it from happening twice. */
+  timeoutMs?: number
 }
 
 /** A ClickHouse server over HTTP. */
@@ -28,12 +28,12 @@ export class ClickHouseEngine implements Engine {
   }
 
   async start(): Promise<void> {
-    const { url, user, password, insertTimeoutMs } = this.#options
+    const { url, user, password, timeoutMs } = this.#options
     this.#client ??= createClient({
       url,
       username: user,
       password,
-      request_timeout: insertTimeoutMs ?? 60_000,
+      request_timeout: timeoutMs ?? 60_000,
       application: 'flowdam',
       keep_alive: { enabled: true },
       // Every failure is thrown, and logged once by who asked.
