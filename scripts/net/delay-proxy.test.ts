@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { it } from 'node:test'
 import { DelayProxy } from './delay-proxy.js'
 
-it('delays both directions, keeps order and bytes, and can be cut', async () => {
+it('delays both directions, keeps order and bytes, and can be frozen and cut', async () => {
   const echo = createServer((socket) => socket.pipe(socket).on('error', () => socket.destroy()))
   echo.listen(0, '127.0.0.1')
   await once(echo, 'listening')
@@ -31,6 +31,15 @@ it('delays both directions, keeps order and bytes, and can be cut', async () => 
       length += chunk.length
     }
     assert.ok(Buffer.concat(received).equals(sent))
+    let heard = 0
+    client.on('data', () => heard++)
+    proxy.freeze()
+    client.write('lost')
+    const other = connect(proxy.port, '127.0.0.1').on('error', () => {})
+    other.write('new')
+    const [answer] = (await once(other, 'data')) as [Buffer]
+    assert.equal(answer.toString(), 'new', 'a new connection works')
+    assert.equal(heard, 0, 'the frozen one is silent')
     const closed = once(client, 'close')
     proxy.cut()
     await closed

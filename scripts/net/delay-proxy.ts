@@ -10,12 +10,18 @@ export interface DelayProxyOptions {
 /** Bytes under way in one direction; more pauses the sender, as a full pipe would. */
 const MAX_IN_FLIGHT = 256 * 1024 * 1024
 
+/** A connection and its other half. */
+interface Path {
+  frozen: boolean
+}
+
 /**
  * A TCP proxy on loopback that lets every byte arrive later, for paths longer than this machine offers (its kernel has
  * no netem). Order is kept, bandwidth is not limited.
  */
 export class DelayProxy {
   readonly #sockets = new Set<Socket>()
+  readonly #paths = new Set<Path>()
   #server: Server | undefined
   #cut = false
   #target: DelayProxyOptions['target']
@@ -49,6 +55,14 @@ export class DelayProxy {
     this.#cut = false
   }
 
+  /**
+   * Every connection that there is goes silent for ever: neither bytes nor its end get through, as when a box on the
+   * way has forgotten it. New ones work.
+   */
+  freeze(): void {
+    for (const path of this.#paths) path.frozen = true
+  }
+
   /** From now on; order is kept. */
   slow(oneWayMs: number): void {
     this.#oneWayMs = oneWayMs
@@ -72,17 +86,22 @@ export class DelayProxy {
       return
     }
     const upstream = connect(this.#target)
+    const path = { frozen: false }
+    this.#paths.add(path)
     for (const socket of [client, upstream]) {
       socket.setNoDelay(true)
       this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        if (client.destroyed && upstream.destroyed) this.#paths.delete(path)
+      })
       socket.on('error', () => socket.destroy())
     }
-    this.#pipe(client, upstream)
-    this.#pipe(upstream, client)
+    this.#pipe(client, upstream, path)
+    this.#pipe(upstream, client, path)
   }
 
-  #pipe(from: Socket, to: Socket): void {
+  #pipe(from: Socket, to: Socket, path: Path): void {
     const queue: { due: number; chunk: Buffer | null }[] = []
     let queued = 0
     let timer: NodeJS.Timeout | undefined
@@ -91,6 +110,7 @@ export class DelayProxy {
       const now = performance.now()
       while (queue[0] && queue[0].due <= now) {
         const chunk = queue.shift()?.chunk
+        if (path.frozen) continue
         if (!chunk) {
           to.end()
           return
@@ -106,13 +126,14 @@ export class DelayProxy {
       timer ??= setTimeout(release, this.#oneWayMs)
     }
     from.on('data', (chunk) => {
+      if (path.frozen) return
       queued += chunk.length
       if (queued > MAX_IN_FLIGHT) from.pause()
       add(chunk)
     })
     from.on('end', () => add(null))
     from.on('close', () => {
-      if (!from.readableEnded) to.destroy()
+      if (!from.readableEnded && !path.frozen) to.destroy()
     })
     to.on('close', () => clearTimeout(timer))
   }

@@ -21,6 +21,7 @@ const ALWAYS = [
 
 /** Only tests need them: `npm start` goes without. */
 const FOR_TESTS = [
+  'openssl', // scripts/lab-ca.sh
   'exabgp', // the BGP speakers that scripts/hooks/ has hooks for, beside GoBGP
   'bird2',
   'frr',

@@ -1,142 +1,182 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A real aggregator process with its database, killed again and again; an agent's half of the stream, which is torn
-// down and made anew from its spool; links that are cut and slow. FLOWDAM_CHAOS_FAULTS and FLOWDAM_CHAOS_SEED.
+// Both daemons with everything that is real: kernel, packets, pinned maps, spools, database. FLOWDAM_CHAOS_FAULTS and
+// FLOWDAM_CHAOS_SEED.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TestDaemon } from '@flowdam/aggregator/internal/testing/daemon'
-import { encodeRecord, RECORD_SIZE } from '@flowdam/proto'
+import { type FlowSent, Traffic, type TrafficReport } from '@flowdam/scripts/lab/traffic'
 import { waitFor } from '@flowdam/scripts/lab/wait'
-import { DelayProxy } from '@flowdam/scripts/net/delay-proxy'
-import { storedFlows } from '../lab/database.js'
-import { Sender } from './stand.js'
+import { type FlowStored, storedFlows } from '../lab/database.js'
+import { type Daemon, Field } from './field.js'
+import { randomOf, shuffledKinds } from './random.js'
 
 const FAULTS = Number(process.env['FLOWDAM_CHAOS_FAULTS'] ?? 40)
 const SEED = Number(process.env['FLOWDAM_CHAOS_SEED'] ?? Date.now() % 2 ** 31)
-const FLOWS = 50
-const RECORDS = 100
+const KINDS = ['agent killed', 'aggregator killed', 'link cut', 'link slow', 'link frozen'] as const
+/** After each fault the next comes within so many milliseconds. */
+const LONGEST_PEACE_MS = 3000
+/** A killed daemon is started again within so many, a cut link restored. */
+const LONGEST_ABSENCE_MS = 2500
+const SLOWEST_ONE_WAY_MS = 300
+const USUAL_ONE_WAY_MS = 15
+/** What an agent says that finds an epoch which the one before it had not got rid of. */
+const RECOVERED = 'drained the epochs that an agent before this one had ended and left undone'
 
-describe(`${FAULTS} faults, seed ${SEED}`, { timeout: 600_000 }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'flowdam-chaos-'))
-  const daemon = new TestDaemon()
-  const sent = new Map<string, number>()
-  let proxy: DelayProxy
-  let agent: Sender
-  let boot = 0
-  let state = SEED || 1
+describe(`${FAULTS} faults, seed ${SEED}`, { timeout: (300 + FAULTS * 15) * 1000 }, () => {
+  const field = new Field()
+  const next = randomOf(SEED)
+  const done: Record<string, number> = {}
+  const ways = [
+    { from: 'internet', direction: 'ingress', flows: '2000', rate: '6000' },
+    { from: 'customer', direction: 'egress', flows: '700', rate: '2000' },
+  ] as const
+  const traffic: Traffic[] = []
+  const reports: TrafficReport[] = []
+  const sent: Record<string, Map<string, FlowSent>> = {}
+  const stored: Record<string, Map<string, FlowStored>> = {}
+  let healing: Promise<void>[] = []
 
-  const next = (below: number) => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
-    return (state >>> 8) % below
+  /** In the background: the next fault may come before this one is over. */
+  const heal = (afterMs: number, how: () => Promise<unknown>) => {
+    healing.push(
+      sleep(afterMs)
+        .then(how)
+        .then(() => undefined),
+    )
   }
-  let metrics = ''
-  const start = async () => {
-    const { grpc, http } = await daemon.start()
-    metrics = `http://${http}/metrics`
-    return Number(grpc.split(':')[1])
-  }
 
-  const newAgent = () => {
-    boot++
-    agent = new Sender({
-      targets: [`127.0.0.1:${proxy.port}`],
-      bootId: Date.now() + boot,
-      memory: 1 << 20,
-      spool: join(folder, 'spool'),
+  const killed: Record<Daemon, Promise<void>> = { agent: Promise.resolve(), aggregator: Promise.resolve() }
+  /** In whatever it is doing, its own start included; one that is away is let back first. */
+  const kill = async (daemon: Daemon) => {
+    await killed[daemon]
+    await field.end(daemon, 'SIGKILL')
+    killed[daemon] = sleep(next(LONGEST_ABSENCE_MS)).then(() => {
+      field.run(daemon)
     })
-    agent.start()
   }
 
-  /** Packets of each of the flows, different in each record. */
-  const records = (): Buffer => {
-    const buffer = Buffer.alloc(RECORDS * RECORD_SIZE)
-    for (let i = 0; i < RECORDS; i++) {
-      const flow = next(FLOWS)
-      const packets = 1 + next(1000)
-      const key = `198.51.100.${flow} 203.0.113.1 ${1000 + flow} 53 17 0`
-      sent.set(key, (sent.get(key) ?? 0) + packets)
-      const srcAddr = new Uint8Array(16)
-      srcAddr.set([0xff, 0xff, 198, 51, 100, flow], 10)
-      const dstAddr = new Uint8Array(16)
-      dstAddr.set([0xff, 0xff, 203, 0, 113, 1], 10)
-      encodeRecord(
-        {
-          srcAddr,
-          dstAddr,
-          srcPort: 1000 + flow,
-          dstPort: 53,
-          protocol: 17,
-          iface: 0,
-          vlan: 0,
-          bytes: packets * 100,
-          packets,
-          firstMs: 1,
-          durationMs: 10,
-          source: 0,
-          tcpFlags: 0,
-          dscp: 0,
-          marks: 0,
-          ttl: 64,
-        },
-        buffer,
-        i * RECORD_SIZE,
-      )
+  const fault = async (kind: (typeof KINDS)[number]): Promise<void> => {
+    switch (kind) {
+      case 'agent killed':
+        return await kill('agent')
+      case 'aggregator killed':
+        return await kill('aggregator')
+      case 'link cut':
+        await field.link.cut()
+        return heal(next(LONGEST_ABSENCE_MS), () => field.link.restore())
+      case 'link slow':
+        await field.link.slow(next(SLOWEST_ONE_WAY_MS))
+        return heal(next(2 * LONGEST_PEACE_MS), () => field.link.slow(USUAL_ONE_WAY_MS))
+      case 'link frozen':
+        return await field.link.freeze()
     }
-    return buffer
   }
 
   before(async () => {
-    daemon.configure('networks: [203.0.113.0/24]')
-    proxy = new DelayProxy({ target: { host: '127.0.0.1', port: await start() }, oneWayMs: 2 })
-    await proxy.start()
-    newAgent()
+    await field.start()
+    await field.link.slow(USUAL_ONE_WAY_MS)
+    field.run('aggregator')
+    field.run('agent')
+    await field.until('a stream', 'agent', (value) => value('flowdam_agent_connected') === 1)
   })
-  after(async () => {
-    await agent.stop()
-    await proxy.stop()
-    await daemon.cleanUp()
-    rmSync(folder, { recursive: true })
+  after(() => field.stop())
+
+  it('come while packets flow in both directions', async (test) => {
+    for (const { from, flows, rate } of ways) {
+      const args = ['--flows', flows, '--rate', rate, '--seed', String(1 + next(1e6))]
+      const one = new Traffic(field.network, { from, args, perFlow: true })
+      one.start()
+      traffic.push(one)
+    }
+    for (const kind of shuffledKinds(KINDS, FAULTS, next)) {
+      await fault(kind)
+      done[kind] = (done[kind] ?? 0) + 1
+      // Now and then a stream again before the next, so that not every fault finds another one's ruins.
+      if (next(4) === 0) {
+        await Promise.all([...Object.values(killed), ...healing])
+        healing = []
+        await field.until('a stream', 'agent', (value) => value('flowdam_agent_connected') === 1)
+      }
+      await sleep(next(LONGEST_PEACE_MS))
+    }
+    await Promise.all([...Object.values(killed), ...healing])
+    for (const one of traffic) reports.push(await one.stop())
+    for (const [index, { direction }] of ways.entries())
+      sent[direction] = traffic[index]?.flows() ?? new Map()
+    const lines = field.lines('agent')
+    const said = (text: string) => lines.filter(({ msg }) => msg === text).length
+    test.diagnostic(
+      `${JSON.stringify(done)}; ${reports.map(({ packets }) => packets).join(' and ')} packets, ` +
+        `${said('stream to the aggregator')} streams, ${said(RECOVERED)} epochs drained again`,
+    )
+    assert.ok(Object.values(done).reduce((sum, count) => sum + count, 0) >= FAULTS)
   })
 
-  it('packets sent are packets stored, per flow, nothing doubled', async () => {
-    for (let fault = 0; fault < FAULTS; fault++) {
-      for (let i = 0; i < 5; i++) {
-        agent.pushRecords(records())
-        await sleep(20)
-      }
-      const kind = next(4)
-      if (kind === 0) {
-        await daemon.end('SIGKILL')
-        agent.pushRecords(records())
-        proxy.retarget(await start())
-      } else if (kind === 1) {
-        proxy.cut()
-        for (let i = 0; i < 3; i++) agent.pushRecords(records())
-        await sleep(next(1500))
-        proxy.restore()
-      } else if (kind === 2) {
-        proxy.slow(next(200))
-      } else {
-        await agent.stop(next(2) * 500)
-        newAgent()
-      }
-    }
-    proxy.slow(1)
-    await waitFor('all to be acknowledged', () => (agent.queue.batches === 0 ? true : undefined), 120_000)
-    assert.deepEqual(
-      Object.values(agent.queue.dropped).filter((count) => count > 0),
-      [],
-    )
-    await waitFor('the spool to be in the database', async () => {
-      const text = await (await fetch(metrics)).text()
-      return /^flowdam_store_spool_segments 0$/m.test(text) ? true : undefined
+  it('and afterwards all that waited arrives', async () => {
+    const [incoming, outgoing] = reports as [TrafficReport, TrafficReport]
+    await waitFor('the last packets', async () => {
+      const { rx, tx } = await field.uplink()
+      return rx >= incoming.packets && tx >= outgoing.packets
     })
-    await daemon.end('SIGTERM')
-    const stored = storedFlows(join(daemon.folder, 'store'), 'ingress')
-    assert.deepEqual(new Map([...stored].map(([key, { packets }]) => [key, packets])), sent)
+    const { rx, tx } = await field.uplink()
+    assert.deepEqual({ rx, tx }, { rx: incoming.packets, tx: outgoing.packets }, 'packets that nobody sent')
+    let epochs = Number.NaN
+    await field.until('the agent to have flipped and got rid of all', 'agent', (value) => {
+      if (Number.isNaN(epochs)) epochs = value('flowdam_agent_epochs_total')
+      return (
+        value('flowdam_agent_epochs_total') >= epochs + 3 &&
+        value('flowdam_agent_queue_batches') <= 1 &&
+        value('flowdam_agent_spool_bytes') === 0
+      )
+    })
+    await field.end('agent', 'SIGTERM')
+    const detach = field.run('agent', ['--detach'])
+    assert.equal((await detach.ended()).code, 0, detach.logTail())
+    assert.match(detach.output(), /nothing was waiting there/)
+    await field.until(
+      'the spool to be in the database',
+      'aggregator',
+      (value) => value('flowdam_store_spool_segments') === 0,
+    )
+  })
+
+  it('no run of either daemon gave anything up, and the law held', async () => {
+    const metrics = await field.metrics('aggregator')
+    const drops = [...(metrics ?? [])].filter(
+      ([name, value]) => name.startsWith('flowdam_dropped_total') && value > 0,
+    )
+    assert.deepEqual(drops, [])
+    assert.equal(metrics?.get('flowdam_agent_law_violations_total{agent="edge1"}'), 0)
+    for (const daemon of ['agent', 'aggregator'] as const) {
+      const complaints = field
+        .lines(daemon)
+        .filter(({ level, msg }) => level === 'error' || level === 'fatal' || /missing|gave up/.test(msg))
+      assert.deepEqual(complaints.slice(0, 5), [], `${daemon}: ${complaints.length} complaints`)
+    }
+  })
+
+  it('each flow has its own packets, bytes, flags, DSCP and TTL; nothing is there twice', async () => {
+    await field.end('aggregator', 'SIGTERM')
+    for (const { direction } of ways) {
+      stored[direction] = storedFlows(field.storeFolder, direction)
+      const found = stored[direction]
+      const wrong = [...(sent[direction] ?? [])].flatMap(([key, expected]) => {
+        const row = found.get(key)
+        if (!row) return [`${key}: no row`]
+        const { rows: _, ...actual } = row
+        // The edge has forwarded what it sends.
+        const ttl = direction === 'egress' ? expected.ttl - 1 : expected.ttl
+        return JSON.stringify(actual) === JSON.stringify({ ...expected, ttl })
+          ? []
+          : [`${key}: sent ${JSON.stringify(expected)}, stored ${JSON.stringify(actual)}`]
+      })
+      assert.deepEqual(wrong.slice(0, 10), [], `${wrong.length} ${direction} flows differ`)
+      assert.deepEqual(
+        [...found.keys()].filter((key) => !sent[direction]?.has(key)),
+        [],
+        'flows that nobody sent',
+      )
+    }
   })
 })

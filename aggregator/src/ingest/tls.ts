@@ -23,8 +23,10 @@ export interface ServerTlsOptions {
 }
 
 const LOOK_EVERY_MS = 10_000
-/** A port scanner must not fill the log; each failure is counted. */
+/** The same reason is logged this often: a port scanner must not fill the log. Each failure is counted. */
 const LOG_EVERY_MS = 1000
+/** OpenSSL has more codes than anybody meets. */
+const MOST_CODES = 64
 
 /** What OpenSSL's verification codes mean to whoever has to act. */
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -40,6 +42,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'the client has none; give it one (tls.cert, --cert)',
   ERR_SSL_HTTP_REQUEST: 'the client does not speak TLS',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the client does not speak TLS; configure tls there',
+  // Node's TLS clients say no by hanging up.
+  ECONNRESET: 'the client hung up in the handshake; does it accept our certificate? Its log says why',
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the client does not know the authority of our certificate',
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the client says that our certificate has expired',
 }
@@ -58,7 +62,8 @@ export class ServerTls {
   #servers: Http2SecureServer[] = []
   #digest = ''
   #timer: NodeJS.Timeout | undefined
-  #loggedAt = Number.NEGATIVE_INFINITY
+  /** By code: when it was logged last. */
+  readonly #loggedAt = new Map<string, number>()
   #complaint = ''
 
   constructor(options: ServerTlsOptions) {
@@ -136,10 +141,11 @@ export class ServerTls {
     const code = String(socket.authorizationError ?? error.code ?? error.message)
     drops.add('ingest', 'certificate', 1)
     const now = performance.now()
-    if (now - this.#loggedAt < LOG_EVERY_MS) return
-    this.#loggedAt = now
+    if (now - (this.#loggedAt.get(code) ?? Number.NEGATIVE_INFINITY) < LOG_EVERY_MS) return
+    if (this.#loggedAt.size >= MOST_CODES) this.#loggedAt.clear()
+    this.#loggedAt.set(code, now)
     const line = { peer: socket.remoteAddress, code, reason: MEANINGS[code] ?? error.message }
-    log.warn(line, "FD_TLS_REFUSED: a client's certificate is not accepted")
+    log.warn(line, 'FD_TLS_REFUSED: no TLS connection with a client')
   }
 }
 
