@@ -36,6 +36,8 @@ import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
 import { DropCounter } from './drops.js'
 import { FlowQueries } from './flows/queries.js'
+import { TalkerQueries } from './flows/talkers.js'
+import { Turns } from './flows/turns.js'
 import { HookLauncher } from './hooks/launcher.js'
 import { type Hook, HookRunner } from './hooks/runner.js'
 import { GrpcEndpoint } from './ingest/endpoint.js'
@@ -175,10 +177,13 @@ export class Aggregator {
       AttackServiceService,
       attackService(attacks, (limit, id) => storedAttacks(this.store, limit, id), api),
     )
-    const queries = new FlowQueries(this.store)
+    const turns = new Turns()
     this.#grpc.add(
       FlowServiceService,
-      flowService((request) => queries.query(request), api),
+      flowService(
+        { flows: new FlowQueries(this.store, turns), talkers: new TalkerQueries(this.store, turns) },
+        api,
+      ),
     )
     this.#http = new HttpEndpoint({
       listen: config.listen.http,

@@ -7,7 +7,7 @@
 //   sources = new SourceRegistry(directory)                                          sources/registry.js
 //   spool   = new Spool({ ...spoolOptions(config.store), drops, flows, log })        spool/spool.js, store/config.js
 //   store   = new Store({ config: config.store, spool, sources, drops, flows, log }) store/store.js
-//   queries = new FlowQueries(store)                                                 flows/queries.js
+//   queries = new FlowQueries(store, turns), new TalkerQueries(store, turns)         flows/queries.js, flows/talkers.js
 //   ingest  = new IngestServer({ deltas, batches: spool, sources, drops, log, config: { networks, exemptRemote } })
 //                                                                                    ingest/server.js
 //   grpc    = new GrpcEndpoint({ listen: config.listen.grpc, log })                  ingest/endpoint.js

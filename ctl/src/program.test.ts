@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server, type Socket } from 'node:net'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { Direction } from '@flowdam/proto'
 import { status } from '@grpc/grpc-js'
 import { detectedBan, NOW } from './testing/answers.js'
 import { FakeAggregator } from './testing/fake-aggregator.js'
@@ -167,9 +168,33 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.match(stdout, /^4 of 4,567 flows; 5,001,234 packets and 2\.80 GiB in all; 12 ms$/m)
   })
 
+  it('talkers sends every filter, and names what it ranks', async () => {
+    const filters = ['--host', '203.0.113.0/24', '--proto', 'tcp', '--port', '443', '--direction', 'in']
+    const limits = ['--by', 'packets', '--limit', '3', '--agent', 'edge1', '--raw']
+    const ports = await succeed('talkers', '--since', '1d', '--of', 'port', ...filters, ...limits)
+    const { sinceUnixMs, ...asked } = aggregator.lastAsked('TopTalkers') as { sinceUnixMs: number }
+    assert.ok(Math.abs(Date.now() - 86_400_000 - sinceUnixMs) < 60_000)
+    assert.deepEqual(asked, {
+      untilUnixMs: 0,
+      of: 'port',
+      by: 'packets',
+      direction: Direction.DIRECTION_INCOMING,
+      host: '203.0.113.0/24',
+      protocol: 6,
+      port: 443,
+      agent: 'edge1',
+      limit: 3,
+      raw: true,
+    })
+    assert.match(ports, /tcp +443 +2\.86 MiB +50\.0 % +4,000 +20/)
+    const hosts = await succeed('talkers')
+    assert.match(hosts, /2001:db8::5 +1\.43 MiB +25\.0 % +3,999 +19/)
+    assert.match(hosts, /1,234 rows of minutes and flows in 12 ms$/m)
+  })
+
   it('keeps tables within the terminal, dropping what is wanted least', async () => {
     for (const columns of [80, 120]) {
-      for (const args of [['agents'], ['top'], ['bans'], ['flows']]) {
+      for (const args of [['agents'], ['top'], ['bans'], ['flows'], ['talkers']]) {
         const { stdout } = await runCommand(args, { ...env, COLUMNS: String(columns) })
         const tooLong = stdout.split('\n').filter((line) => line.length > columns)
         assert.deepEqual(tooLong, [], `${args.join(' ')} at ${columns} columns`)

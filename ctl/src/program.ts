@@ -11,6 +11,7 @@ import { explainCommand } from './commands/explain.js'
 import { flowsCommand } from './commands/flows.js'
 import { hostCommand } from './commands/host.js'
 import { statusCommand } from './commands/status.js'
+import { talkersCommand } from './commands/talkers.js'
 import { topCommand } from './commands/top.js'
 import { EXIT, type ExitStatus } from './exit-status.js'
 import { examples } from './help.js'
@@ -48,7 +49,11 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
         .argParser(serverOption),
     )
     .option('--json', 'print JSON: one document, or one object per line in a watch')
-    .option('--timeout <time>', 'longest wait for an answer (default: 5s, for flows 60s)', durationOption)
+    .option(
+      '--timeout <time>',
+      'longest wait for an answer (default: 5s, for flows and talkers 60s)',
+      durationOption,
+    )
     .addOption(
       new Option('--ca <file>', "TLS: the authority of the aggregator's certificate").env('FLOWDAM_CA'),
     )
@@ -83,6 +88,7 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
     bansCommand(world),
     attacksCommand(world),
     flowsCommand(world),
+    talkersCommand(world),
     doctorCommand(world, exitWith),
     completionCommand(world, () => program),
   ]

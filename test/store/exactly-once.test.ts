@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type BatchOrigin, newFlowCounters } from '@flowdam/aggregator/internal/contracts'
 import { DropCounter } from '@flowdam/aggregator/internal/drops'
 import { FlowQueries } from '@flowdam/aggregator/internal/flows/queries'
+import { Turns } from '@flowdam/aggregator/internal/flows/turns'
 import { SourceRegistry } from '@flowdam/aggregator/internal/sources/registry'
 import { Spool } from '@flowdam/aggregator/internal/spool/spool'
 import { spoolOptions, zStore } from '@flowdam/aggregator/internal/store/config'
@@ -224,7 +225,7 @@ describe('a segment is stored exactly once', { timeout: 120_000 }, () => {
   })
 
   it('is found by flow queries, whose text never becomes SQL', async () => {
-    const queries = new FlowQueries(store)
+    const queries = new FlowQueries(store, new Turns())
     await push(1000)
     await settled()
     const all = await queries.query({ ...QUERY, limit: 5, orderBy: 'bytes' })

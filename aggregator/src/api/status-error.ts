@@ -19,6 +19,7 @@ const STATUS: Readonly<Record<string, status>> = {
   FD_HOST_OUTSIDE_NETWORKS: status.NOT_FOUND,
   FD_QUERY_INVALID: status.INVALID_ARGUMENT,
   FD_QUERY_FAILED: status.UNAVAILABLE,
+  FD_QUERY_BUSY: status.RESOURCE_EXHAUSTED,
 }
 
 /** A gRPC status for any error: our code at the start of the message; what is not ours is a defect, and logged. */

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { FlowdamError, parsePrefix } from '@flowdam/common'
 import type { Flow, QueryFlowsRequest, QueryFlowsResponse } from '@flowdam/proto'
 import type { QueryLimits, QueryParams } from '../store/engine.js'
-import { StoreFailure } from '../store/engine.js'
 import { addressText } from '../store/schema.js'
+import { addressRange, invalid } from './input.js'
+import { PEOPLE, type Totals, type Turns } from './turns.js'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 10_000
 const HOUR_MS = 3_600_000
-const LIMITS: QueryLimits = { timeoutMs: 20_000, maxMemoryBytes: 1e9 }
 
 /** What queries need of the store. */
 export interface FlowSource {
@@ -21,12 +20,14 @@ type Row = Record<keyof Flow, string | number>
 /** Reads stored flows for the API. What people give reaches ClickHouse as bound parameters only. */
 export class FlowQueries {
   readonly #store: FlowSource
+  readonly #turns: Turns
 
-  constructor(store: FlowSource) {
+  constructor(store: FlowSource, turns: Turns) {
     this.#store = store
+    this.#turns = turns
   }
 
-  /** Throws FD_QUERY_INVALID for a request that makes no sense, FD_QUERY_FAILED when the store cannot answer. */
+  /** Throws FD_QUERY_INVALID for a request that makes no sense; FD_QUERY_BUSY, FD_QUERY_FAILED when the store cannot answer. */
   async query(request: QueryFlowsRequest): Promise<QueryFlowsResponse> {
     const began = performance.now()
     const { where, params } = conditions(request, Date.now())
@@ -36,13 +37,9 @@ export class FlowQueries {
       request.aggregate ? ` GROUP BY ${KEY}` : ''
     } ORDER BY ${orderOf(request)} LIMIT {limit:UInt32}`
     const sums = `SELECT count() AS flows, sum(f.packets) AS packets, sum(f.bytes) AS bytes FROM ${table} AS f WHERE ${where}`
-    try {
-      const rows = await this.#store.query<Row>(list, { ...params, limit }, LIMITS)
-      const [total] = await this.#store.query<Record<'flows' | 'packets' | 'bytes', string>>(
-        sums,
-        params,
-        LIMITS,
-      )
+    return this.#turns.run(async () => {
+      const rows = await this.#store.query<Row>(list, { ...params, limit }, PEOPLE)
+      const [total] = await this.#store.query<Totals>(sums, params, PEOPLE)
       return {
         flows: rows.map(toFlow),
         totalFlows: Number(total?.flows ?? 0),
@@ -50,17 +47,7 @@ export class FlowQueries {
         totalBytes: Number(total?.bytes ?? 0),
         elapsedMs: Math.round(performance.now() - began),
       }
-    } catch (cause) {
-      if (!(cause instanceof StoreFailure)) throw cause
-      const remedy =
-        cause.code === 159 || cause.code === 241
-          ? 'ask for a shorter time or a narrower filter'
-          : 'see `flowdam status`'
-      throw new FlowdamError('FD_QUERY_FAILED', `the store did not answer: ${cause.message}`, {
-        cause,
-        remedy,
-      })
-    }
+    })
   }
 }
 
@@ -115,7 +102,7 @@ function conditions(request: QueryFlowsRequest, now: number): { where: string; p
     ['dst', request.dst, ['dst_addr']],
   ] as const) {
     if (text === '') continue
-    const [from, to] = range(text)
+    const [from, to] = addressRange(text)
     params[`${name}From`] = from
     params[`${name}To`] = to
     where.push(`(${columns.map((column) => within(column, name)).join(' OR ')})`)
@@ -135,30 +122,6 @@ function conditions(request: QueryFlowsRequest, now: number): { where: string; p
     params['agent'] = request.agent
   }
   return { where: where.join(' AND '), params }
-}
-
-/** First and last address of an address or prefix, as IPv6 text. */
-function range(text: string): [string, string] {
-  let prefix: { bytes: Uint8Array; length: number }
-  try {
-    prefix = parsePrefix(text)
-  } catch (cause) {
-    throw new FlowdamError('FD_QUERY_INVALID', `'${text}' is no address or prefix`, { cause })
-  }
-  const first = Uint8Array.from(prefix.bytes)
-  const last = Uint8Array.from(prefix.bytes)
-  for (let bit = prefix.length; bit < 128; bit++) {
-    const mask = 0x80 >> (bit & 7)
-    first[bit >> 3] = (first[bit >> 3] as number) & ~mask
-    last[bit >> 3] = (last[bit >> 3] as number) | mask
-  }
-  return [hexGroups(first), hexGroups(last)]
-}
-
-function hexGroups(bytes: Uint8Array): string {
-  return Buffer.from(bytes)
-    .toString('hex')
-    .replace(/(.{4})(?!$)/g, '$1:')
 }
 
 function toFlow(row: Row): Flow {
@@ -182,8 +145,4 @@ function toFlow(row: Row): Flow {
     ttl: number('ttl'),
     marks: number('marks'),
   }
-}
-
-function invalid(message: string): FlowdamError {
-  return new FlowdamError('FD_QUERY_INVALID', message)
 }

@@ -4,7 +4,23 @@ export type QueryParams = Record<string, string | number | readonly string[] | r
 
 export interface QueryLimits {
   timeoutMs: number
+  /** Sorting and grouping go to the disk at half of it. */
   maxMemoryBytes: number
+  /** Asked by somebody who can wait: what the aggregator itself asks does not wait for it. */
+  patient?: boolean
+  /** Called with the number of rows that were read. */
+  onRead?: (rows: number) => void
+}
+
+/** What keeps a query within its limits, as settings of ClickHouse. */
+export function limitSettings({ timeoutMs, maxMemoryBytes }: QueryLimits): Record<string, string> {
+  const half = String(Math.floor(maxMemoryBytes / 2))
+  return {
+    max_execution_time: String(timeoutMs / 1000),
+    max_memory_usage: String(maxMemoryBytes),
+    max_bytes_before_external_group_by: half,
+    max_bytes_before_external_sort: half,
+  }
 }
 
 /** ClickHouse, in whatever process it runs. Everything rejects with a {@link StoreFailure}. */

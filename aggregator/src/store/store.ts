@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError, type Logger } from '@flowdam/common'
@@ -62,7 +63,7 @@ export class Store {
       this.rollups = new Rollups({
         engine: this.engine,
         place: { database: this.engine.database, cluster: schemaOptions(config).cluster },
-        file: join(config.path, 'rollups.json'),
+        file: this.#rollupsFile,
         retentionMs: config.retention,
         log: options.log,
         isBehind: () => options.spool.status().segments > 2,
@@ -141,6 +142,12 @@ export class Store {
     return this.engine.query(sql, params, limits)
   }
 
+  /** How long what is kept, milliseconds. */
+  get retentionMs(): { flows: number; minutes: number } {
+    const { retention, retention_minutes } = this.#options.config
+    return { flows: retention, minutes: retention_minutes }
+  }
+
   /** A row of `bans` or `attacks` (store/schema.ts); the newest of an id counts. */
   async record(table: 'bans' | 'attacks', row: object): Promise<void> {
     if (!this.#hasOwnTables) return
@@ -150,6 +157,10 @@ export class Store {
   /** Only flows go to a table that is not ours. */
   get #hasOwnTables(): boolean {
     return this.#target instanceof FlowsTable
+  }
+
+  get #rollupsFile(): string {
+    return join(this.#options.config.path, 'rollups.json')
   }
 
   /** Writes sources that the table does not have yet. They are also in each row by name, so a failure can wait. */
@@ -180,7 +191,9 @@ export class Store {
         this.#openError = ''
         this.#openFailed = false
         this.#ready = true
-        await this.rollups?.start()
+        // A file from before they were turned off would take minutes for summed that are not.
+        if (this.rollups) await this.rollups.start()
+        else await rm(this.#rollupsFile, { force: true })
         this.#loader.start()
         log.info({ engine: this.engine.kind, database: this.engine.database }, 'the store is ready')
         return

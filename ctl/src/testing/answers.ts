@@ -10,6 +10,7 @@ import {
   type GetStatusResponse,
   type HostRates,
   type QueryFlowsResponse,
+  type TopTalkersResponse,
 } from '@flowdam/proto'
 
 /** 2026-11-22 04:49:07 UTC. */
@@ -203,6 +204,31 @@ export function host(address: string): GetHostResponse {
 
 function rates(pps: number) {
   return { pps, bps: pps * 8000, flows: 35 }
+}
+
+export function talkers(of: string): TopTalkersResponse {
+  const none = { address: '', protocol: 0, port: 0 }
+  const named =
+    of === 'port'
+      ? [
+          { ...none, protocol: 6, port: 443 },
+          { ...none, protocol: 17, port: 53 },
+        ]
+      : [
+          { ...none, address: '203.0.113.5' },
+          { ...none, address: '2001:db8::5' },
+        ]
+  return {
+    talkers: named.map((name, i) => ({ ...name, flows: 20 - i, packets: 4000 - i, bytes: 3_000_000 >> i })),
+    totalFlows: 50,
+    totalPackets: 9000,
+    totalBytes: 6_000_000,
+    elapsedMs: 12,
+    fromUnixMs: NOW - 3_600_000,
+    toUnixMs: NOW,
+    rowsRead: 1234,
+    tables: ['minutes', 'flows'],
+  }
 }
 
 export const flows: QueryFlowsResponse = {

@@ -19,6 +19,7 @@ import {
   type StatusServiceServer,
   StatusServiceService,
   type TopHostsRequest,
+  type TopTalkersRequest,
   type WatchAttacksResponse,
   type WatchBansResponse,
 } from '@flowdam/proto'
@@ -115,6 +116,7 @@ export class FakeAggregator {
     }
     const flowService: FlowServiceServer = {
       queryFlows: serve('QueryFlows', (_request: QueryFlowsRequest) => answers.flows),
+      topTalkers: serve('TopTalkers', ({ of }: TopTalkersRequest) => answers.talkers(of)),
     }
     this.#server.addService(StatusServiceService, statusService)
     this.#server.addService(HostServiceService, hostService)

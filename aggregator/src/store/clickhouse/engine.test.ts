@@ -137,14 +137,21 @@ describe('ClickHouse over HTTP', { timeout: 30_000 }, () => {
   })
 
   it('binds what people give as parameters', async () => {
-    answer = ok('{"n":1}\n')
+    answer = ok(
+      '{"meta":[],"data":[{"n":1}],"rows":1,"statistics":{"elapsed":0.1,"rows_read":7,"bytes_read":9}}',
+    )
     seen.length = 0
+    let read = 0
+    const onRead = (count: number) => {
+      read += count
+    }
     const rows = await engine.query(
       'SELECT {x:String} AS n',
       { x: "' OR 1" },
-      { timeoutMs: 5000, maxMemoryBytes: 1e8 },
+      { timeoutMs: 5000, maxMemoryBytes: 1e8, onRead },
     )
     assert.deepEqual(rows, [{ n: 1 }])
+    assert.equal(read, 7)
     // ClickHouse reads parameters in its escaped form.
     assert.equal(seen[0]?.url.searchParams.get('param_x'), "\\' OR 1")
     assert.equal(seen[0]?.url.searchParams.get('max_execution_time'), '5')

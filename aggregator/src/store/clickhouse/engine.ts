@@ -2,7 +2,15 @@
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
-import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
+import {
+  type Engine,
+  failureOf,
+  limitSettings,
+  type QueryLimits,
+  type QueryParams,
+  quote,
+  StoreFailure,
+} from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
 
 export interface ClickHouseOptions {
@@ -67,14 +75,13 @@ export class ClickHouseEngine implements Engine {
     return this.#attempt(async (client) => {
       const result = await client.query({
         query: sql,
-        format: 'JSONEachRow',
+        format: 'JSON',
         query_params: params,
-        clickhouse_settings: {
-          max_execution_time: limits.timeoutMs / 1000,
-          max_memory_usage: String(limits.maxMemoryBytes),
-        },
+        clickhouse_settings: limitSettings(limits),
       })
-      return result.json<Row>()
+      const { data, statistics } = await result.json<Row>()
+      limits.onRead?.(statistics?.rows_read ?? 0)
+      return data
     })
   }
 

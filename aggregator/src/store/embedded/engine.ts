@@ -4,9 +4,17 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from '@flowdam/common'
-import { type Engine, failureOf, type QueryLimits, type QueryParams, quote, StoreFailure } from '../engine.js'
+import {
+  type Engine,
+  failureOf,
+  limitSettings,
+  type QueryLimits,
+  type QueryParams,
+  quote,
+  StoreFailure,
+} from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
-import type { ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
+import type { Answer, ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
 
 const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
 const STOP_WITHIN_MS = 10_000
@@ -19,7 +27,7 @@ export interface EmbeddedOptions {
 }
 
 interface Waiting {
-  resolve: (text: string) => void
+  resolve: (answer: Answer) => void
   reject: (error: StoreFailure) => void
 }
 
@@ -74,12 +82,13 @@ export class EmbeddedEngine implements Engine {
   }
 
   async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
-    const settings = `max_execution_time = ${limits.timeoutMs / 1000}, max_memory_usage = ${limits.maxMemoryBytes}`
-    const text = await this.#request({
-      lane: 'query',
-      sql: `${sql} SETTINGS ${settings}, max_threads = 1`,
+    const settings = Object.entries(limitSettings(limits)).map(([name, value]) => `${name} = ${value}`)
+    const { text, rowsRead } = await this.#request({
+      lane: limits.patient ? 'patient' : 'query',
+      sql: `${sql} SETTINGS ${settings.join(', ')}, max_threads = 1`,
       params,
     })
+    limits.onRead?.(rowsRead)
     return text
       .split('\n')
       .filter((line) => line !== '')
@@ -104,7 +113,7 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  #request(request: Omit<ChildRequest, 'id'>): Promise<string> {
+  #request(request: Omit<ChildRequest, 'id'>): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#stopping) return reject(new StoreFailure('retry', 'the store stops'))
       this.#child ??= this.#spawn()
@@ -141,7 +150,7 @@ export class EmbeddedEngine implements Engine {
       const waiting = this.#waiting.get(response.id)
       this.#waiting.delete(response.id)
       if ('error' in response) waiting?.reject(failureOf(response.error.code, response.error.message))
-      else waiting?.resolve(response.text)
+      else waiting?.resolve(response)
     })
     const ended = (why: string) => {
       if (this.#child !== child) return

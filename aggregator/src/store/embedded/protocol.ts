@@ -13,8 +13,13 @@ export interface ChildRequest {
   rows?: string
 }
 
+export interface Answer {
+  text: string
+  rowsRead: number
+}
+
 export type ChildResponse =
-  | { id: number; text: string }
+  | ({ id: number } & Answer)
   | { id: number; error: { message: string; code: number | undefined } }
 
 export interface ChildSettings {

@@ -14,6 +14,7 @@ export class DirtyMinutes {
   readonly #hours = new Set<number>()
   /** Taken, not yet computed. */
   #working: Minutes | undefined
+  #since: number | undefined
   #unsaved = false
   #writing: Promise<void> = Promise.resolve()
 
@@ -25,7 +26,12 @@ export class DirtyMinutes {
   async start(): Promise<void> {
     const text = await readFile(this.#file, 'utf8').catch(() => '{"minutes":[],"hours":[]}')
     try {
-      const { minutes, hours } = JSON.parse(text) as { minutes: Minutes[]; hours: number[] }
+      const { minutes, hours, since } = JSON.parse(text) as {
+        minutes: Minutes[]
+        hours: number[]
+        since?: number
+      }
+      this.#since = since
       for (const range of minutes) this.#add(range)
       for (const hour of hours) this.#hours.add(hour)
     } catch {
@@ -35,6 +41,30 @@ export class DirtyMinutes {
 
   get size(): number {
     return this.#minutes.size
+  }
+
+  /** The first minute all of whose flows were marked; undefined before it was ever set. Minutes since 1970. */
+  get since(): number | undefined {
+    return this.#since
+  }
+
+  async setSince(minute: number): Promise<void> {
+    this.#since = minute
+    await this.#save()
+  }
+
+  /** Whether the minute's sum has every flow that was marked. */
+  hasMinute(minute: number): boolean {
+    if (!this.#isSince(minute) || this.#minutes.has(minute)) return false
+    return !this.#working || minute < this.#working[0] || minute > this.#working[1]
+  }
+
+  /** Whether the hour's sum has every flow that was marked. */
+  hasHour(hour: number): boolean {
+    if (this.#hours.has(hour) || !this.#isSince(hour * 60)) return false
+    if (this.#minutes.size === 0 && !this.#working) return true
+    for (let minute = hour * 60; minute < hour * 60 + 60; minute++) if (!this.hasMinute(minute)) return false
+    return true
   }
 
   /** Resolves when it is on disk; at once when nothing is new. */
@@ -82,6 +112,10 @@ export class DirtyMinutes {
     await this.#save()
   }
 
+  #isSince(minute: number): boolean {
+    return this.#since !== undefined && minute >= this.#since
+  }
+
   #add([first, last]: Minutes): void {
     for (let minute = first; minute <= last; minute++) this.#minutes.add(minute)
   }
@@ -90,9 +124,8 @@ export class DirtyMinutes {
     const write = async () => {
       this.#unsaved = false
       try {
-        await writeFile(`${this.#file}.new`, JSON.stringify({ minutes: this.#ranges(), hours: this.hours }), {
-          flush: true,
-        })
+        const content = { minutes: this.#ranges(), hours: this.hours, since: this.#since }
+        await writeFile(`${this.#file}.new`, JSON.stringify(content), { flush: true })
         await rename(`${this.#file}.new`, this.#file)
       } catch (error) {
         this.#unsaved = true

@@ -28,9 +28,18 @@ const TOO_MANY = 30
 const RETRY_MS = 10_000
 /** An hour that is not over is summed this often. */
 const OPEN_HOUR_MS = 300_000
+/** How far other aggregators' sums may be behind. */
+const OTHERS_MS = 300_000
+const MINUTE_MS = 60_000
 const MINUTE_S = 60
 const HOUR_S = 3600
 const HOUR_MS = 3_600_000
+
+/** Whether a minute's or an hour's sum (both since 1970) can stand for its flows. */
+export interface Summed {
+  minute: (minute: number) => boolean
+  hour: (hour: number) => boolean
+}
 
 /**
  * Sums by host and by port, of minutes and hours. Not views: a minute is summed as a whole from the flows that are there,
@@ -54,6 +63,10 @@ export class Rollups {
 
   async start(): Promise<void> {
     await this.#dirty.start()
+    // Turned on beside flows that nobody marked: only what comes from now on is known to be summed.
+    if (this.#dirty.since === undefined) {
+      await this.#dirty.setSince((await this.#hasFlows()) ? Math.ceil(Date.now() / MINUTE_MS) : 0)
+    }
     this.#abort = new AbortController()
     this.#working = this.#work(this.#abort.signal)
   }
@@ -69,6 +82,25 @@ export class Rollups {
     if (segment.rows > 0 && segment.maxUnixMs > oldest) {
       await this.#dirty.mark(Math.max(segment.minUnixMs, oldest), segment.maxUnixMs)
     }
+  }
+
+  /**
+   * Which sums hold every flow that is stored. Where several aggregators may share the database, nobody knows what the
+   * others still have to sum: their last minutes are left to the flows.
+   */
+  summed(): Summed {
+    const others = this.#options.engine.kind === 'embedded' ? 0 : OTHERS_MS
+    const before = others === 0 ? Number.POSITIVE_INFINITY : Math.floor((Date.now() - others) / MINUTE_MS)
+    return {
+      minute: (minute) => minute < before && this.#dirty.hasMinute(minute),
+      hour: (hour) => hour * 60 + 59 < before && this.#dirty.hasHour(hour),
+    }
+  }
+
+  async #hasFlows(): Promise<boolean> {
+    const { engine, place } = this.#options
+    const sql = `SELECT 1 FROM ${place.database}.flows LIMIT 1`
+    return (await engine.query(sql, {}, { timeoutMs: 30_000, maxMemoryBytes: 1e8 })).length > 0
   }
 
   get waitingMinutes(): number {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { FlowdamError } from '@flowdam/common'
+import { type QueryLimits, StoreFailure } from '../store/engine.js'
+
+/** What a person's or program's query may cost. Beside two loaders in 2 GB there must be room for what they do. */
+export const PEOPLE: QueryLimits = { timeoutMs: 20_000, maxMemoryBytes: 500e6, patient: true }
+
+export type Totals = Record<'flows' | 'packets' | 'bytes', string>
+
+/** ClickHouse's numbers for too slow and too much memory. */
+const TOO_MUCH = [159, 241]
+
+/**
+ * Queries that people ask for, a few at a time, so that many of them cost loading no more than a few; those beyond
+ * `most` are refused rather than kept waiting.
+ */
+export class Turns {
+  readonly #atATime: number
+  readonly #most: number
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  constructor(atATime = 2, most = 16) {
+    this.#atATime = atATime
+    this.#most = most
+  }
+
+  /** Rejects with FD_QUERY_BUSY, or FD_QUERY_FAILED for a StoreFailure. */
+  async run<T>(query: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#atATime) {
+      if (this.#waiting.length >= this.#most) {
+        throw new FlowdamError('FD_QUERY_BUSY', `${this.#most} queries wait for their turn already`, {
+          remedy: 'ask again later',
+        })
+      }
+      // Whoever ends leaves the place to the next, so `#running` stays.
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    } else {
+      this.#running++
+    }
+    try {
+      return await query()
+    } catch (error) {
+      throw queryError(error)
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#running--
+    }
+  }
+}
+
+function queryError(cause: unknown): unknown {
+  if (!(cause instanceof StoreFailure)) return cause
+  const remedy = TOO_MUCH.includes(cause.code ?? 0)
+    ? 'ask for a shorter time or a narrower filter'
+    : 'see `flowdam status`'
+  return new FlowdamError('FD_QUERY_FAILED', `the store did not answer: ${cause.message}`, { cause, remedy })
+}
