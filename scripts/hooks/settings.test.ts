@@ -29,7 +29,16 @@ describe('every hook', () => {
   after(() => rmSync(folder, { recursive: true }))
 
   it('is one of these', () => {
-    assert.deepEqual(NAMES.toSorted(), ['bird', 'exabgp-cli', 'exabgp-pipe', 'frr', 'gobgp', 'nftables'])
+    assert.deepEqual(NAMES.toSorted(), [
+      'bird',
+      'exabgp-cli',
+      'exabgp-flowspec',
+      'exabgp-pipe',
+      'frr',
+      'gobgp',
+      'gobgp-flowspec',
+      'nftables',
+    ])
   })
 
   for (const name of NAMES) {
@@ -104,7 +113,7 @@ describe('every hook', () => {
   ]
   for (const [setting, value, message] of wrong) {
     it(`that announces routes refuses ${setting}=${value}`, () => {
-      for (const name of NAMES.filter((one) => one !== 'nftables')) {
+      for (const name of NAMES.filter((one) => one !== 'nftables' && !one.endsWith('flowspec'))) {
         writeFileSync(config, `${setting}='${value}'\n`)
         const { status, stderr } = run(name, ['--config', config, 'ban', ADDRESS])
         assert.equal(status, 2, name)
@@ -112,4 +121,38 @@ describe('every hook', () => {
       }
     })
   }
+
+  const wrongRules: readonly [string, string, RegExp][] = [
+    ['FLOWSPEC_ACTION', 'drop', /FLOWSPEC_ACTION: discard, or rate-limit and a number/],
+    ['FLOWSPEC_ACTION', 'rate-limit 1M', /FLOWSPEC_ACTION, bytes per second: not a number/],
+    ['MORE_COMMUNITIES', '1', /MORE_COMMUNITIES: not a community/],
+    ['FLOWSPEC_FOLDER', '/proc/none', /FLOWSPEC_FOLDER: \/proc\/none is no folder/],
+  ]
+  for (const [setting, value, message] of wrongRules) {
+    it(`that announces rules refuses ${setting}=${value}`, () => {
+      for (const name of NAMES.filter((one) => one.endsWith('flowspec'))) {
+        writeFileSync(config, `${setting}='${value}'\n`)
+        const { status, stderr } = run(name, ['--config', config, 'ban', ADDRESS])
+        assert.equal(status, 2, name)
+        assert.match(stderr, message)
+      }
+    })
+  }
+
+  it('that announces rules refuses a match that it does not know', () => {
+    writeFileSync(config, `FLOWSPEC_FOLDER=${folder}\n`)
+    for (const match of [
+      'protocol',
+      'protocol 256',
+      'tcp-flags ack',
+      'dscp 3',
+      'protocol 17;id',
+      'source-port -1',
+    ])
+      for (const name of NAMES.filter((one) => one.endsWith('flowspec'))) {
+        const { status, stderr } = run(name, ['--config', config, 'ban', ADDRESS], { FLOWDAM_MATCH: match })
+        assert.equal(status, 2, match)
+        assert.match(stderr, /FLOWDAM_MATCH: not /)
+      }
+  })
 })

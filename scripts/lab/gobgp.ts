@@ -15,6 +15,15 @@ export interface Route {
   communities: number[]
 }
 
+/** A FlowSpec rule as GoBGP writes it, and what it asks for. */
+export interface FlowRule {
+  /** `[destination: 203.0.113.9/32][protocol: ==udp]` */
+  match: string
+  /** Bytes per second; 0 discards. */
+  rate: number
+  communities: number[]
+}
+
 /** A change of the router's table, at the moment `gobgp monitor` said so. */
 export interface RouteChange {
   at: number
@@ -25,19 +34,31 @@ export interface RouteChange {
 interface RibPath {
   nlri?: { prefix?: string }
   withdrawal?: boolean
-  attrs?: { type: number; communities?: number[]; nexthop?: string }[]
+  attrs?: { type: number; communities?: number[]; nexthop?: string; value?: { rate?: number }[] }[]
 }
 
 // RFC 4271 and RFC 1997 attribute types.
 const NEXT_HOP = 3
 const COMMUNITIES = 8
 const MP_REACH = 14
+/** RFC 8955 section 7.1: traffic-rate is one of these. */
+const EXTENDED_COMMUNITIES = 16
 
 /** AS numbers for documentation (RFC 5398). */
 const SPEAKERS = {
   edge: { as: 64500, address: EDGE_BGP, peer: { as: 64501, address: ROUTER_BGP } },
   router: { as: 64501, address: ROUTER_BGP, peer: { as: 64500, address: EDGE_BGP } },
 } as const
+
+const FAMILIES = ['ipv4-unicast', 'ipv6-unicast', 'ipv4-flowspec', 'ipv6-flowspec']
+
+/** The families of a neighbour, for gobgpd's configuration. */
+export function familyLines(): string {
+  return FAMILIES.map(
+    (name) =>
+      `  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = "${name}"\n`,
+  ).join('')
+}
 
 /** One gobgpd in its namespace, its API on that namespace's loopback only. */
 export class Speaker {
@@ -81,13 +102,7 @@ export class Speaker {
     connect-retry = 1
     hold-time = 9
     keepalive-interval = 3
-  [[neighbors.afi-safis]]
-    [neighbors.afi-safis.config]
-      afi-safi-name = "ipv4-unicast"
-  [[neighbors.afi-safis]]
-    [neighbors.afi-safis.config]
-      afi-safi-name = "ipv6-unicast"
-`,
+${familyLines()}`,
     )
     this.#process.start()
     await waitFor(`the API of ${this.#process.name}`, () => {
@@ -141,6 +156,16 @@ export class Speaker {
     return tables.flatMap((table) => readTable(JSON.parse(table) as Record<string, RibPath[]>))
   }
 
+  /** The FlowSpec rules of its table. */
+  async flowRules(): Promise<FlowRule[]> {
+    const tables = await Promise.all(
+      ['ipv4-flowspec', 'ipv6-flowspec'].map((family) => this.gobgp(['-j', 'global', 'rib', '-a', family])),
+    )
+    return tables
+      .flatMap((table) => Object.entries(JSON.parse(table) as Record<string, RibPath[]>))
+      .flatMap(([match, [best]]) => (best ? [readRule(match, best)] : []))
+  }
+
   /** The route of exactly this prefix, or undefined. */
   async route(prefix: string): Promise<Route | undefined> {
     const routes = await this.routes()
@@ -158,6 +183,16 @@ function readPath(prefix: string, path: RibPath): Route {
   return {
     prefix,
     nextHop: hop?.nexthop ?? '',
+    communities: attributes.find(({ type }) => type === COMMUNITIES)?.communities ?? [],
+  }
+}
+
+function readRule(match: string, path: RibPath): FlowRule {
+  const attributes = path.attrs ?? []
+  const extended = attributes.find(({ type }) => type === EXTENDED_COMMUNITIES)?.value ?? []
+  return {
+    match,
+    rate: extended.find(({ rate }) => rate !== undefined)?.rate ?? Number.NaN,
     communities: attributes.find(({ type }) => type === COMMUNITIES)?.communities ?? [],
   }
 }

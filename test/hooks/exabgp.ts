@@ -60,7 +60,7 @@ neighbor ${ROUTER_BGP} {
   local-address ${EDGE_BGP};
   local-as ${EDGE_AS};
   peer-as ${ROUTER_AS};
-  family { ipv4 unicast; ipv6 unicast; }
+  family { ipv4 unicast; ipv6 unicast; ipv4 flow; ipv6 flow; }
   ${form === 'pipe' ? 'api { processes [ flowdam ]; }' : ''}
 }
 `,

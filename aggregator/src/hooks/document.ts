@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Ban, banRates, type HookAction } from '../bans/ban.js'
+import { attackMatch, matchWords } from './match.js'
 import { attackProtocol, attackType, banAddress } from './report.js'
 
 /** What a hook with `format: json` reads on stdin. docs/hooks.md is the reference; only additions are made to it. */
@@ -19,6 +20,7 @@ export function hookDocument(action: HookAction, ban: Ban): Record<string, unkno
     ...rates,
     attack_type: ban.attackType || attackType(ban.rates[ban.direction]),
     attack_id: ban.attackId,
+    match: attackMatch(ban),
     protocol: attackProtocol(ban.rates[ban.direction]),
     hostgroup: ban.hostgroup,
     who: ban.who,
@@ -68,6 +70,7 @@ export function hookEnvironment(action: HookAction, ban: Ban): Record<string, st
     FLOWDAM_REASON: ban.reason,
     FLOWDAM_ATTACK_TYPE: ban.attackType,
     FLOWDAM_ATTACK_ID: ban.attackId,
+    FLOWDAM_MATCH: matchWords(attackMatch(ban)),
     FLOWDAM_WHO: ban.who,
   }
 }

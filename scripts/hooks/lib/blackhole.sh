@@ -74,10 +74,10 @@ needs_command() {
 	command -v "$1" >/dev/null || fail 1 "there is no '$1' command; install $2 or set $3"
 }
 
-# Hooks for other prefixes run at the same time. Held until we end.
+# Hooks for other prefixes run at the same time. Held until we end. A second lock needs a descriptor of its own.
 lock() {
-	{ exec 9>>"$1"; } 2>/dev/null || fail 1 "cannot write the lock $1"
-	flock -w 20 9 || fail 1 "another $hook hook has held $1 for 20 s"
+	{ eval "exec ${2:-9}>>\"\$1\""; } 2>/dev/null || fail 1 "cannot write the lock $1"
+	flock -w 20 "${2:-9}" || fail 1 "another $hook hook has held $1 for 20 s"
 }
 
 conf_variable() {
@@ -247,6 +247,7 @@ resync() {
 blackhole() {
 	config=
 	none=no
+	direction=${FLOWDAM_DIRECTION:-incoming}
 	while :; do
 		case ${1-} in
 		-h | --help)
@@ -274,6 +275,7 @@ blackhole() {
 	4:*)
 		action=$4
 		address=$1
+		direction=$2
 		;;
 	*) fail 2 "needs four arguments: ADDRESS DIRECTION PPS ban|unban, or resync (see --help)" ;;
 	esac

@@ -2,7 +2,7 @@
 # shellcheck disable=SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
-# What both forms of the ExaBGP hook have in common.
+# What the ExaBGP hooks have in common.
 
 # The route of a prefix as ExaBGP's text commands have it, behind "announce route" or "withdraw route".
 exabgp_route() {
@@ -17,4 +17,39 @@ exabgp_neighbor() {
 	[ -z "${EXABGP_NEIGHBOR-}" ] && return
 	neighbor=$(canonical EXABGP_NEIGHBOR "$EXABGP_NEIGHBOR")
 	printf 'neighbor %s ' "${neighbor%/*}"
+}
+
+# For the help of those that use exabgpcli.
+exabgp_cli_settings_usage() {
+	cat <<'HELP'
+  EXABGPCLI          the exabgpcli command (exabgpcli)
+  EXABGP_ROOT        ExaBGP's --root, where its pipes are below run/exabgp (none)
+  EXABGP_PIPE        the pipes' name, exabgp.api.pipename (exabgp)
+  EXABGP_NEIGHBOR    announce to this neighbour only (to all)
+  EXABGP_LOCK        one command at a time, by this file (/run/lock/flowdam-exabgp.lock)
+HELP
+}
+
+# Gives exabgpcli, neighbor.
+check_exabgp_cli() {
+	exabgpcli=${EXABGPCLI:-exabgpcli}
+	needs_command "$exabgpcli" exabgp EXABGPCLI
+	neighbor=$(exabgp_neighbor)
+	lock "${EXABGP_LOCK:-/run/lock/flowdam-exabgp.lock}"
+}
+
+# exabgpcli ends with status 0 whatever happened, and says nothing when a command went well. Gives said.
+ask_exabgp() {
+	status=0
+	said=$(
+		[ -z "${EXABGP_PIPE-}" ] || export exabgp_api_pipename="$EXABGP_PIPE"
+		"$exabgpcli" ${EXABGP_ROOT:+--root "$EXABGP_ROOT"} "$@" 2>&1
+	) || status=$?
+	[ "$status" -eq 0 ] || fail 1 "$(first_line "$said")"
+}
+
+# A command that changes something.
+tell_exabgp() {
+	ask_exabgp "$neighbor$1" </dev/null
+	[ -z "$said" ] || fail 1 "$neighbor$1: $(first_line "$said")"
 }
