@@ -5,6 +5,7 @@ import {
   createLogger,
   FlowdamError,
   type Health,
+  type HealthState,
   type HostPort,
   HttpEndpoint,
   type Logger,
@@ -258,15 +259,20 @@ export class Aggregator {
 
   health(): Health {
     const store = this.store.status()
+    const spool = this.spool.status()
     const journal = this.#journal.lastError
     const brake = this.bans.brake
-    const well = store.state === 'ok' && journal === '' && brake.state === 'running'
-    const state = well ? 'ok' : 'degraded'
+    const parts = {
+      store: store.state as HealthState,
+      spool: spool.state,
+      bans: journal === '' && brake.state === 'running' ? ('ok' as const) : ('degraded' as const),
+    }
     return {
-      // The store may fail and detection goes on: nobody should cut the aggregator off for it.
-      state,
-      store: store.state,
+      // A part may fail and detection goes on: nobody should cut the aggregator off for it.
+      state: Object.values(parts).every((state) => state === 'ok') ? 'ok' : 'degraded',
+      parts,
       ...(store.lastError ? { storeError: store.lastError } : {}),
+      ...(spool.lastError ? { spoolError: spool.lastError } : {}),
       ...(journal ? { journalError: journal } : {}),
       agents: this.ingest.connected,
       bans: this.bans.activeCount,

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { FlowdamError } from './errors.js'
 import { formatHostPort, type HostPort } from './listen.js'
 
+export type HealthState = 'ok' | 'degraded' | 'failed'
+
 /** ok and degraded answer 200, failed answers 503: a load balancer must not cut off what still works. */
 export interface Health {
-  state: 'ok' | 'degraded' | 'failed'
+  state: HealthState
+  /** Each also answers for itself, at `/healthz/NAME`. */
+  parts?: Readonly<Record<string, HealthState>>
   [detail: string]: unknown
 }
 
@@ -17,7 +21,7 @@ export interface HttpEndpointOptions {
   health: () => Health
 }
 
-/** `/metrics` in Prometheus' text format and `/healthz` as JSON. */
+/** `/metrics` in Prometheus' text format, `/healthz` and `/healthz/PART` as JSON. */
 export class HttpEndpoint {
   readonly #options: HttpEndpointOptions
   #server: Server | undefined
@@ -46,10 +50,11 @@ export class HttpEndpoint {
           response.writeHead(500).end(String(error))
         }
       } else if (path === '/healthz') {
-        const report = health()
-        response
-          .writeHead(report.state === 'failed' ? 503 : 200, { 'content-type': 'application/json' })
-          .end(`${JSON.stringify(report)}\n`)
+        answerHealth(response, health())
+      } else if (path?.startsWith('/healthz/')) {
+        const state = health().parts?.[path.slice('/healthz/'.length)]
+        if (state) answerHealth(response, { state })
+        else response.writeHead(404).end()
       } else {
         response.writeHead(404, { 'content-type': 'text/plain' }).end('try /metrics or /healthz\n')
       }
@@ -76,4 +81,10 @@ export class HttpEndpoint {
     server.closeAllConnections()
     await new Promise<void>((resolve) => server.close(() => resolve()))
   }
+}
+
+function answerHealth(response: ServerResponse, report: Health): void {
+  response
+    .writeHead(report.state === 'failed' ? 503 : 200, { 'content-type': 'application/json' })
+    .end(`${JSON.stringify(report)}\n`)
 }

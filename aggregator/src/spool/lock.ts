@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { FlowdamError } from '@flowdam/common'
 
@@ -24,9 +24,20 @@ export function lockDirectory(directory: string): () => void {
         remedy: 'stop that process, or give this one a store.path of its own',
       })
     }
-    writeFileSync(path, mine)
+    overwrite(path, mine)
   }
   return () => rmSync(path, { force: true })
+}
+
+/** In the block that the file has already, so that a daemon that was killed starts again on a full disk. */
+function overwrite(path: string, text: string): void {
+  const file = openSync(path, 'r+')
+  try {
+    writeSync(file, text, 0)
+    ftruncateSync(file, Buffer.byteLength(text))
+  } finally {
+    closeSync(file)
+  }
 }
 
 function startTime(pid: number): string {

@@ -106,7 +106,18 @@ async function cut(
     recovered.tornBytes += size - bytes
   }
   await truncate(paths.sidecar, sidecar.validBytes)
-  if (!sidecar.sealed) await appendFile(paths.sidecar, encodeEntry({ kind: 'seal', bytes }))
+  if (!sidecar.sealed) await seal(paths.sidecar, bytes)
+}
+
+/** The next start finds the same without the seal: on a full disk it is left out. */
+async function seal(path: string, bytes: number): Promise<void> {
+  const { size } = await stat(path)
+  try {
+    await appendFile(path, encodeEntry({ kind: 'seal', bytes }))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    await truncate(path, size)
+  }
 }
 
 /** How many commits, from the first, have all their bytes with the right CRC. Reads the file once, in a stream. */

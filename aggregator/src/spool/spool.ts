@@ -70,11 +70,16 @@ export interface SpoolStatus {
   oldestUnixMs: number
   /** Records in segments. */
   rows: number
+  /** degraded: nothing more is acknowledged, agents keep it. failed: records are being dropped. */
+  state: 'ok' | 'degraded' | 'failed'
   /** Why nothing is written, while it is so. */
   lastError: string
+  /** Writes that the disk refused since start, by errno: ENOSPC, EIO. */
+  failures: Readonly<Record<string, number>>
 }
 
 const FULL = 'FD_SPOOL_FULL: store.spool.max is reached'
+const DROPPING = 'FD_SPOOL_FULL: records are dropped'
 
 /** Bytes of one group commit; keeps a crash's CRC check and a retry small. */
 const GROUP_BYTES = 8 << 20
@@ -114,6 +119,9 @@ export class Spool implements BatchSink {
   #sealDue = false
   #stopping = false
   #lastError = ''
+  /** The last batch that came was dropped. */
+  #dropping = false
+  readonly #failures: Record<string, number> = {}
   #unsynced = false
   #timer: NodeJS.Timeout | undefined
   #syncTimer: NodeJS.Timeout | undefined
@@ -189,6 +197,7 @@ export class Spool implements BatchSink {
     const full = whenFull === 'drop' && this.#bytes + this.#queuedBytes + bytes > maxBytes
     const queueFull = this.#queuedBytes + bytes > 2 * queueBytes || this.#queue.length >= MAX_QUEUE_ENTRIES
     const dropped = !echo && (full || queueFull) ? rows : 0
+    if (!echo) this.#tellDropping(dropped > 0)
     if (dropped > 0) {
       drops.add('spool', full ? 'full' : 'queue_full', dropped)
       const last = this.#queue.at(-1)
@@ -278,7 +287,9 @@ export class Spool implements BatchSink {
       queuedBytes: this.#queuedBytes,
       oldestUnixMs: oldest,
       rows: this.#bytes / RECORD_SIZE,
-      lastError: this.#lastError,
+      state: this.#dropping ? 'failed' : this.#lastError === '' ? 'ok' : 'degraded',
+      lastError: this.#lastError || (this.#dropping ? DROPPING : ''),
+      failures: { ...this.#failures },
     }
   }
 
@@ -342,6 +353,8 @@ export class Spool implements BatchSink {
           )
         }
         this.#lastError = describeError(error)
+        const code = (error as NodeJS.ErrnoException).code ?? 'other'
+        this.#failures[code] = (this.#failures[code] ?? 0) + 1
         if (this.#stopping) break
         await sleep(backoffMs)
         backoffMs = Math.min(backoffMs * 2, 5000)
@@ -365,6 +378,13 @@ export class Spool implements BatchSink {
       this.#options.log.warn('spool full; agents keep their batches until there is room')
     this.#lastError = FULL
     await new Promise<void>((resolve) => this.#awaitingDisk.push(resolve))
+  }
+
+  /** Once for each run of drops; the counter has the number. */
+  #tellDropping(dropping: boolean): void {
+    if (dropping && !this.#dropping) this.#options.log.error(DROPPING)
+    if (!dropping && this.#dropping) this.#options.log.info('spool takes records again')
+    this.#dropping = dropping
   }
 
   #wakeAll(): void {

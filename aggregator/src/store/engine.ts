@@ -102,19 +102,16 @@ const SCHEMA = new Set([
   516, // AUTHENTICATION_FAILED
 ])
 const CROWDED = new Set([
+  75, // CANNOT_WRITE_TO_FILE_DESCRIPTOR, which is ENOSPC as a rule
   202, // TOO_MANY_SIMULTANEOUS_QUERIES
   241, // MEMORY_LIMIT_EXCEEDED
   243, // NOT_ENOUGH_SPACE
   252, // TOO_MANY_PARTS
 ])
-/** The server does not know itself whether the insert happened. */
-const UNCERTAIN = new Set([
-  159, // TIMEOUT_EXCEEDED
-  209, // SOCKET_TIMEOUT
-  210, // NETWORK_ERROR
-  319, // UNKNOWN_STATUS_OF_INSERT
-  394, // QUERY_WAS_CANCELLED
-  999, // KEEPER_EXCEPTION
+/** Said before an insert begins. After anything else it may have happened: a part can be there, or only its token. */
+const REFUSED = new Set([
+  202, // TOO_MANY_SIMULTANEOUS_QUERIES
+  252, // TOO_MANY_PARTS
 ])
 
 /** From ClickHouse's number and message. */
@@ -129,7 +126,7 @@ export function failureOf(code: number | undefined, message: string, cause?: unk
           : CROWDED.has(code)
             ? 'crowded'
             : 'retry'
-  const uncertain = code === undefined || UNCERTAIN.has(code)
+  const uncertain = kind !== 'schema' && (code === undefined || !REFUSED.has(code))
   return new StoreFailure(kind, firstLine(message), { uncertain, code, cause })
 }
 

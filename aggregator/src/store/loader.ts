@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError, type Logger } from '@flowdam/common'
 import type { FlowCounters } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import type { SealedSegment } from '../spool/segment.js'
 import type { Spool } from '../spool/spool.js'
+import { type Outcome, pause, pauseMs, Restraint } from './backoff.js'
 import { type FailureKind, StoreFailure } from './engine.js'
 import type { Target } from './target.js'
 
+/** The loader's end of the spool. */
+export type SegmentQueue = Pick<Spool, 'take' | 'giveBack' | 'release' | 'deadLetter' | 'onSealed'>
+
 export interface LoaderOptions {
   target: Target
-  spool: Spool
+  spool: SegmentQueue
   sources: SourceRegistry
   drops: DropCounter
   flows: FlowCounters
@@ -36,13 +39,6 @@ export interface LoaderStatus {
   failed: boolean
 }
 
-/** First and longest pause before the next attempt, by kind; half of it is chance, so that aggregators part. */
-const PAUSE_MS: Record<FailureKind, [number, number]> = {
-  retry: [100, 10_000],
-  crowded: [1000, 30_000],
-  schema: [5000, 60_000],
-  bad_data: [0, 0],
-}
 const RATE_WINDOW_MS = 10_000
 /** A segment that neither loads nor is refused for so many verified attempts is set aside for people. */
 const MAX_VERIFICATIONS = 5
@@ -56,6 +52,7 @@ export class Loader {
   #rowsStored = 0
   readonly #recent: { at: number; rows: number; ms: number }[] = []
   readonly #retries: Record<FailureKind, number> = { retry: 0, crowded: 0, schema: 0, bad_data: 0 }
+  readonly #restraint = new Restraint()
   #lastError = ''
   #failed = false
 
@@ -109,13 +106,18 @@ export class Loader {
 
   /** Until the segment is stored or set aside; false when stop() came first. */
   async #bring(segment: SealedSegment, signal: AbortSignal): Promise<boolean> {
-    const { spool, drops, log, flows } = this.#options
+    const { spool, log, flows } = this.#options
     const attempt = { uncertain: segment.recovered, stored: false, token: 0, verifications: 0 }
     for (let failures = 0; !signal.aborted; failures++) {
+      const leave = await this.#restraint.enter(signal)
       const began = performance.now()
+      let outcome: Outcome = 'failed'
+      let pauseFor = 0
       try {
+        if (signal.aborted) return false
         if (segment.rows > 0 && !attempt.stored) await this.#store(segment, attempt)
         attempt.stored = true
+        outcome = 'accepted'
         await this.#options.beforeRelease?.(segment)
         await spool.release(segment)
         flows.stored += segment.rows
@@ -136,16 +138,29 @@ export class Loader {
           log.error({ segment: segment.id, kind, error: text }, 'a segment did not load')
         this.#lastError = text
         this.#failed = kind === 'schema'
-        if (kind === 'bad_data') {
-          const path = await spool.deadLetter(segment, text)
-          drops.add('store', 'dead_letter', segment.rows)
-          log.error({ path, rows: segment.rows, error: text }, 'segment set aside: FD_STORE_DEAD_LETTER')
-          return true
-        }
-        await pause(kind, failures, signal)
+        if (kind === 'bad_data' && (await this.#setAside(segment, text))) return true
+        if (kind === 'crowded') outcome = 'crowded'
+        else pauseFor = pauseMs(kind === 'bad_data' ? 'retry' : kind, failures)
+      } finally {
+        leave(outcome)
       }
+      await pause(pauseFor, signal)
     }
     return false
+  }
+
+  /** Whether it could be done; not on a full disk, for instance. */
+  async #setAside(segment: SealedSegment, reason: string): Promise<boolean> {
+    const { spool, drops, log } = this.#options
+    try {
+      const path = await spool.deadLetter(segment, reason)
+      drops.add('store', 'dead_letter', segment.rows)
+      log.error({ path, rows: segment.rows, error: reason }, 'segment set aside: FD_STORE_DEAD_LETTER')
+      return true
+    } catch (error) {
+      log.error({ segment: segment.id, error: describeError(error) }, 'a segment cannot be set aside')
+      return false
+    }
   }
 
   /**
@@ -180,15 +195,5 @@ export class Loader {
 
   #trim(now: number): void {
     while (this.#recent[0] && now - this.#recent[0].at > RATE_WINDOW_MS) this.#recent.shift()
-  }
-}
-
-async function pause(kind: FailureKind, failures: number, signal: AbortSignal): Promise<void> {
-  const [first, longest] = PAUSE_MS[kind]
-  const full = Math.min(longest, first * 2 ** Math.min(failures, 16))
-  try {
-    await sleep(full / 2 + (Math.random() * full) / 2, undefined, { signal })
-  } catch {
-    // stop() came
   }
 }

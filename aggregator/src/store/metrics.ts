@@ -18,6 +18,17 @@ export function addStoreMetrics(registry: Registry, spool: Spool, store: Store):
   gauge('spool_queued_bytes', 'Records in memory that wait for the disk', () => spool.status().queuedBytes)
   gauge('spool_max_bytes', 'Most bytes of all segments', () => spool.status().maxBytes)
   gauge('spool_up', '1 while the spool can write', () => (spool.status().lastError === '' ? 1 : 0))
+  new Counter({
+    name: 'flowdam_spool_failures_total',
+    help: 'Writes of the spool that its disk refused, each of which is tried again',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [reason, count] of Object.entries(spool.status().failures)) this.inc({ reason }, count)
+    },
+  })
+  gauge('store_parts', 'Parts of the table of flows', () => store.status().parts)
   gauge('store_rows_per_second', 'Rows stored, over the last 10 s', () => store.loaderStatus().rowsPerSecond)
   new Counter({
     name: 'flowdam_store_retries_total',

@@ -15,6 +15,7 @@ import { EmbeddedEngine } from './embedded/engine.js'
 import { type Engine, type QueryLimits, type QueryParams, StoreFailure } from './engine.js'
 import { Loader, type LoaderStatus } from './loader.js'
 import { MappedTable } from './mapped/table.js'
+import { PartCount } from './parts.js'
 import { Rollups } from './rollup/rollups.js'
 import type { SchemaOptions } from './schema.js'
 import { FlowsTable, type Target } from './target.js'
@@ -47,6 +48,7 @@ export class Store {
   readonly #options: StoreOptions
   readonly #target: Target
   readonly #loader: Loader
+  readonly #parts: PartCount
   #opening: Promise<void> | undefined
   #abort = new AbortController()
   #ready = false
@@ -59,6 +61,7 @@ export class Store {
     this.engine = options.engine ?? newEngine(options)
     const { config, ...rest } = options
     this.#target = newTarget(this.engine, config)
+    this.#parts = new PartCount(this.engine, this.#target.table)
     if (config.rollups && this.#hasOwnTables) {
       this.rollups = new Rollups({
         engine: this.engine,
@@ -95,10 +98,12 @@ export class Store {
     this.#abort.abort()
     await this.#opening
     await this.#loader.stop()
+    const parts = this.#parts.stop()
     // What it sums is summed again after the next start.
     const rollups = this.rollups?.stop()
     await this.engine.stop()
     await rollups
+    await parts
     this.#ready = false
   }
 
@@ -122,6 +127,11 @@ export class Store {
       spoolBytes: spool.bytes,
       lagMs,
       lastError,
+      insertMs: loader.insertMs,
+      retries: { ...loader.retries },
+      parts: this.#parts.value,
+      spoolMaxBytes: spool.maxBytes,
+      spoolState: spool.state,
     }
   }
 
@@ -195,6 +205,7 @@ export class Store {
         if (this.rollups) await this.rollups.start()
         else await rm(this.#rollupsFile, { force: true })
         this.#loader.start()
+        this.#parts.start()
         log.info({ engine: this.engine.kind, database: this.engine.database }, 'the store is ready')
         return
       } catch (error) {

@@ -8,6 +8,8 @@ import { migrate, type SchemaOptions } from './schema.js'
 
 /** The table that segments go to. Everything rejects with a StoreFailure. */
 export interface Target {
+  /** Of the table in which the rows are, without its database. */
+  readonly table: string
   /** Makes or checks the tables. */
   prepare(): Promise<void>
   /** The segment's rows of one UTC day, as one part. `token` names the attempt. */
@@ -22,6 +24,7 @@ const CHECK_LIMITS = { timeoutMs: 120_000, maxMemoryBytes: 1e9 }
 
 /** Our own table `flows`. */
 export class FlowsTable implements Target {
+  readonly table: string
   readonly #engine: Engine
   readonly #options: SchemaOptions
   readonly #place: Place
@@ -30,6 +33,7 @@ export class FlowsTable implements Target {
     this.#engine = engine
     this.#options = options
     this.#place = { database: engine.database, cluster: options.cluster }
+    this.table = options.cluster === undefined ? 'flows' : 'flows_local'
   }
 
   prepare(): Promise<void> {

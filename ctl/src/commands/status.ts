@@ -32,7 +32,7 @@ function describe(status: GetStatusResponse, server: string, nowMs: number): Fie
     { name: 'Addresses', value: `${formatCount(status.trackedAddresses)} with traffic` },
     bans(status),
     ...stopped(status),
-    ...(status.store ? [store(status.store)] : []),
+    ...(status.store ? [store(status.store), spool(status.store)] : []),
     { name: 'Flows', value: stages(status.flows) },
     ...(status.ledger ? [ledger(status.ledger)] : []),
     drops(status.drops),
@@ -69,12 +69,36 @@ function store(store: StoreStatus): Field {
     `${store.engine} ${store.state}`,
     `${formatCount(store.rowsStored)} rows`,
     `${formatCount(store.rowsPerSecond)} rows/s`,
+    ...(store.insertMs > 0 ? [`${formatDuration(Math.round(store.insertMs))} an insert`] : []),
     `${formatDuration(store.lagMs)} behind`,
-    `spool ${store.spoolSegments} ${store.spoolSegments === 1 ? 'segment' : 'segments'}, ${formatBytes(store.spoolBytes)}`,
+    `${formatCount(store.parts)} parts`,
   ]
-  const error = store.lastError === '' || store.state === 'ok' ? '' : `\n${store.lastError}`
+  const retries = Object.entries(store.retries).filter(([, count]) => count > 0)
+  const failed = retries.map(([reason, count]) => phrase(`${reason} ${formatCount(count)}`)).join(', ')
+  const lines = [parts.map(phrase).join(', ')]
+  if (failed !== '') lines.push(`inserts that failed: ${failed}`)
+  if (store.lastError !== '' && store.state !== 'ok') lines.push(store.lastError)
   const style = STORE_STYLE[store.state]
-  return { name: 'Store', value: parts.map(phrase).join(', ') + error, ...(style && { style }) }
+  return { name: 'Store', value: lines.join('\n'), ...(style && { style }) }
+}
+
+function spool(store: StoreStatus): Field {
+  const full = store.spoolMaxBytes > 0 ? Math.round((store.spoolBytes / store.spoolMaxBytes) * 100) : 0
+  const segments = `${store.spoolSegments} ${store.spoolSegments === 1 ? 'segment' : 'segments'}`
+  const limit = store.spoolMaxBytes > 0 ? ` of ${formatBytes(store.spoolMaxBytes)} (${full} %)` : ''
+  const note =
+    store.spoolState === 'failed'
+      ? 'DROPS RECORDS'
+      : store.spoolState === 'degraded'
+        ? 'takes no more: agents keep what they have'
+        : ''
+  const value = [segments, formatBytes(store.spoolBytes) + limit, ...(note === '' ? [] : [note])]
+  const style = STORE_STYLE[store.spoolState]
+  return {
+    name: 'Spool',
+    value: value.map(phrase).join(', '),
+    ...(style && style !== 'green' && { style }),
+  }
 }
 
 function stages(flows: GetStatusResponse['flows']): string {

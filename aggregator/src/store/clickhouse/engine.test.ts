@@ -105,12 +105,19 @@ describe('ClickHouse over HTTP', { timeout: 30_000 }, () => {
 
   for (const [title, code, kind, uncertain] of [
     ['too many parts', 252, 'crowded', false],
-    ['memory', 241, 'crowded', false],
+    ['memory', 241, 'crowded', true],
+    ['a full disk', 243, 'crowded', true],
+    ['a full disk that nobody had expected', 75, 'crowded', true],
+    ['too many queries', 202, 'crowded', false],
+    ['a table that is not there', 60, 'schema', false],
+    ['a column of another type', 53, 'schema', false],
+    ['a missing right', 497, 'schema', false],
     ['an unknown column', 16, 'schema', false],
     ['a wrong password', 516, 'schema', false],
-    ['half a record', 33, 'bad_data', false],
+    ['half a record', 33, 'bad_data', true],
     ['a timeout of the server', 159, 'retry', true],
-    ['what nobody thought of', 9999, 'retry', false],
+    ['a server that cannot reach another', 210, 'retry', true],
+    ['what nobody thought of', 9999, 'retry', true],
   ] as const) {
     it(`${title} is '${kind}'`, async () => {
       answer = {

@@ -28,16 +28,16 @@ export interface MappedTableOptions {
  * once; without such a column it is done again.
  */
 export class MappedTable implements Target {
+  readonly table: string
   readonly #engine: ClickHouseEngine
   readonly #name: string
-  readonly #table: string
   readonly #columns: readonly string[]
   readonly #fields: readonly FieldName[]
   readonly #segmentColumn: string | undefined
 
   constructor({ engine, table, columns }: MappedTableOptions) {
     this.#engine = engine
-    this.#table = table
+    this.table = table
     this.#name = `${identifier(engine.database)}.${identifier(table)}`
     this.#columns = Object.keys(columns)
     this.#fields = Object.values(columns)
@@ -46,7 +46,7 @@ export class MappedTable implements Target {
 
   async prepare(): Promise<void> {
     const rows = await this.#engine.query<{ name: string }>(
-      `SELECT name FROM system.columns WHERE database = ${quote(this.#engine.database)} AND table = ${quote(this.#table)}`,
+      `SELECT name FROM system.columns WHERE database = ${quote(this.#engine.database)} AND table = ${quote(this.table)}`,
       {},
       LIMITS,
     )
