@@ -25,7 +25,10 @@ import { hostService } from './api/host-service.js'
 import { statusService } from './api/status-service.js'
 import { RowArchive } from './archive.js'
 import { Attacks } from './attacks/attacks.js'
-import { attackRow, findSources, storedAttacks } from './attacks/history.js'
+import { FlowTap } from './attacks/detail/flow-tap.js'
+import { ABANDONED_MS, attackRow, endAbandoned, storedAttacks } from './attacks/history.js'
+import { AttackJournal } from './attacks/journal.js'
+import { attackedPrefixes } from './attacks/targets.js'
 import { BanArchive } from './bans/archive.js'
 import { Bans } from './bans/bans.js'
 import { Journal } from './bans/journal.js'
@@ -80,6 +83,7 @@ export class Aggregator {
   readonly #http: HttpEndpoint
   readonly #journal: Journal
   readonly #launcher: HookLauncher
+  #attackSweep: NodeJS.Timeout | undefined
   readonly #stops: (() => void | Promise<void>)[] = []
   readonly #startedUnixMs = Date.now()
   /** Losses already counted in `drops`. */
@@ -127,15 +131,17 @@ export class Aggregator {
       flows,
       log: part('store'),
     })
+    const flowTap = new FlowTap(this.spool, this.#sources, (attack) => attackedPrefixes(attack, this.#config))
     this.attacks = new Attacks({
       measure: (scope, target) => this.detector.averages(scope, target),
-      findSources: (attack) => findSources(this.store, attack),
+      flows: flowTap,
+      journal: new AttackJournal(join(config.state, 'attacks.jsonl'), part('attacks')),
       log: part('attacks'),
     })
     this.#attackArchive = new RowArchive('attacks', (row) => this.#record('attacks', row), part('attacks'))
     this.ingest = new IngestServer({
       deltas: this.detector,
-      batches: this.spool,
+      batches: flowTap,
       sources: this.#sources,
       drops,
       log: part('ingest'),
@@ -218,7 +224,7 @@ export class Aggregator {
       [() => this.spool.start(), () => this.spool.stop()],
       [() => this.store.start(), () => this.store.stop()],
       [() => this.#archive.start(), () => this.#archive.stop()],
-      [() => this.#archiveAttacks(), () => this.#attackArchive.stop()],
+      [() => this.#archiveAttacks(), () => this.#stopAttackArchive()],
       [() => this.#launcher.start(), () => this.#launcher.stop()],
       [() => this.bans.start(), () => this.bans.stop()],
       [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
@@ -291,6 +297,14 @@ export class Aggregator {
     this.attacks.watch(({ attack, atUnixMs }) =>
       this.#attackArchive.put(attack.id, attackRow(attack, atUnixMs)),
     )
+    const sweep = () => endAbandoned(this.store, (row) => this.#record('attacks', row)).catch(() => undefined)
+    this.#attackSweep = setInterval(sweep, ABANDONED_MS)
+    this.#attackSweep.unref()
+  }
+
+  async #stopAttackArchive(): Promise<void> {
+    clearInterval(this.#attackSweep)
+    await this.#attackArchive.stop()
   }
 
   /** The ban first in effect: what is done for the record takes microseconds and waits for nothing. */

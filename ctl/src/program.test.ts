@@ -138,6 +138,9 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.match(shown, /Made of +udp 99 %, dns 97 %/)
     assert.match(shown, /4 bursts/)
     assert.match(shown, /198\.51\.100\.0\/24 +2/)
+    assert.match(shown, /Missing +detail of 1,000,000 packets \(10 %\)/)
+    assert.match(shown, /Spoofed\? +25 % of 900 sources/)
+    assert.match(shown, /Sizes +60 to 1500 bytes, mean 1333: ≤ 64 1 %, ≤ 1500 99 %/)
   })
 
   it('flows sends every filter, protocols by name', async () => {

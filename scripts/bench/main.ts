@@ -5,6 +5,7 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatRate } from '@flowdam/common'
 import { agentCpu } from './agent-cpu.js'
+import { attackDetail } from './attack-detail.js'
 import { detectorTick } from './detector.js'
 import { drain } from './drain.js'
 import { floodLatency } from './flood-latency.js'
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'stream.loopback': streamLoopback,
   'stream.rtt20': streamFar,
   'detector.tick.1m': detectorTick,
+  'attack.detail': attackDetail,
   'detect.hook': hookLatency,
   'detect.latency.1.5x': floodLatency(1.5),
   'detect.latency.2x': floodLatency(2),

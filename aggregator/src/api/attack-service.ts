@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
-import type { Attack as ApiAttack, AttackServiceServer, TrafficShare } from '@flowdam/proto'
+import type {
+  Attack as ApiAttack,
+  AttackDetail as ApiDetail,
+  AttackServiceServer,
+  TrafficShare,
+} from '@flowdam/proto'
 import type { Attack } from '../attacks/attack.js'
 import type { AttackEvent, Attacks } from '../attacks/attacks.js'
+import type { AttackDetail } from '../attacks/detail/detail.js'
 import { type Amount, TRAFFIC_CLASSES } from '../detect/traffic.js'
 import { apiDirection } from './convert.js'
 import { unary } from './status-error.js'
@@ -62,7 +68,7 @@ export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logg
 }
 
 export function apiAttack(attack: Attack): ApiAttack {
-  const { mix, direction, sources, ...rest } = attack
+  const { mix, direction, detail, ...rest } = attack
   const share = (name: string, { packets, bytes }: Amount): TrafficShare => ({
     name,
     packets: mix.packets > 0 ? packets / mix.packets : 0,
@@ -78,6 +84,24 @@ export function apiAttack(attack: Attack): ApiAttack {
     fragments: share('fragments', mix.fragments),
     averagePacketBytes: mix.packets > 0 ? mix.bytes / mix.packets : 0,
     bans: [...attack.bans],
-    sources,
+    endReason: attack.endReason ?? '',
+    sources: detail?.sources,
+    detail: detail && apiDetail(detail),
+  }
+}
+
+function apiDetail(detail: AttackDetail): ApiDetail {
+  const { spoofing, sizes, ttl, sample, ...rest } = detail
+  return {
+    ...rest,
+    sizeMin: sizes.min,
+    sizeMax: sizes.max,
+    sizes: sizes.counts,
+    ttlMin: ttl.min,
+    ttlMax: ttl.max,
+    ttlDistinct: ttl.distinct,
+    ttls: ttl.common,
+    spoofing,
+    sample: sample.map((flow) => ({ ...flow, agent: '', interface: '', direction: '', vlan: 0, dscp: 0 })),
   }
 }

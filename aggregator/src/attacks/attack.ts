@@ -3,27 +3,12 @@ import type { Scope } from '../detect/detection.js'
 import type { Direction } from '../detect/slots.js'
 import type { TrafficMix } from '../detect/traffic.js'
 import type { AttackTraffic, AttackType } from './classify.js'
+import type { AttackDetail } from './detail/detail.js'
 
 export interface AttackRates {
   pps: number
   bps: number
   flows: number
-}
-
-/** Where an attack comes from, out of the stored flows; largest first. */
-export interface AttackSources {
-  addresses: SourceShare[]
-  /** /24 and /48. */
-  prefixes: SourceShare[]
-  ports: SourceShare[]
-  /** Different source addresses among the stored flows. */
-  distinct: number
-}
-
-export interface SourceShare {
-  name: string
-  packets: number
-  bytes: number
 }
 
 /** One attack from onset to end. Times are milliseconds since 1970. */
@@ -52,10 +37,13 @@ export interface Attack {
   lastSeenUnixMs: number
   /** 0 while it lasts. */
   endedUnixMs: number
+  /** Why it counts as over; empty while it lasts. */
+  endReason: string
   /** Times that it came back after more than a second below every threshold. */
   bursts: number
   /** What it is made of: intervals over the threshold, added up. */
   mix: TrafficMix
   bans: string[]
-  sources?: AttackSources
+  /** Out of the flow records; agents send them every few seconds. */
+  detail?: AttackDetail
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describeError, type Logger } from '@flowdam/common'
+import type { Logger } from '@flowdam/common'
 import { newBanId } from '../bans/ban.js'
 import type { Detection, Scope } from '../detect/detection.js'
 import type { HostRates } from '../detect/sample.js'
 import type { Direction, Metric } from '../detect/slots.js'
 import { addMix, emptyMix } from '../detect/traffic.js'
-import type { Attack, AttackRates, AttackSources } from './attack.js'
+import type { Attack, AttackRates } from './attack.js'
 import { classifyTraffic } from './classify.js'
+import type { AttackDetail } from './detail/detail.js'
 
 export type AttackEventName = 'state' | 'begin' | 'update' | 'end'
 
@@ -16,11 +17,26 @@ export interface AttackEvent {
   attack: Attack
 }
 
+export interface AttackFlows {
+  follow(attack: Attack): void
+  detail(attack: Attack): AttackDetail | undefined
+  forget(attack: Attack): void
+}
+
+export interface OpenAttacks {
+  start(): Attack[]
+  put(attack: Attack): void
+  end(id: string): void
+  stop(): void
+}
+
 export interface AttacksOptions {
   /** What the target does now; undefined when nothing is counted for it. */
   measure: (scope: Scope, target: string) => HostRates | undefined
-  /** Sources from stored flows; undefined where there are none yet. Never waited for. */
-  findSources?: (attack: Attack) => Promise<AttackSources | undefined>
+  /** Looks at the flow records of attacks under way. */
+  flows?: AttackFlows
+  /** Keeps what is under way for the next process. */
+  journal?: OpenAttacks
   log: Logger
   /** Milliseconds since 1970. */
   clock?: () => number
@@ -29,22 +45,30 @@ export interface AttacksOptions {
 const TICK_MS = 1000
 /** Below every threshold for so long, an attack is over; a pulse may come back before. */
 const QUIET_MS = 30_000
+const QUIET = 'below every threshold for 30 s'
 /** Detections of one attack come twice a second; more than this between two is a pause. */
 const PAUSE_MS = 1500
 /** As many bursts make it a pulse attack. */
 const PULSES = 3
 const UPDATE_MS = 5000
-/** Agents send flows every few seconds, and the store needs some more. */
-const SOURCES_FIRST_MS = 12_000
-const SOURCES_AGAIN_MS = 60_000
+/** An attack that was seen so shortly before a start may be going on; one from before then is another. */
+const RESUME_MS = 120_000
 const HISTORY = 1000
 const MOST_ACTIVE = 10_000
+
+interface Active {
+  attack: Attack
+  key: Metric
+  updatedAt: number
+  /** After a restart, until it is seen again: when it was taken up. */
+  resumedAt: number
+}
 
 /** Attacks from onset to end, made of the detector's findings. Bans do not wait for anything here. */
 export class Attacks {
   readonly #options: AttacksOptions
   readonly #clock: () => number
-  readonly #active = new Map<string, { attack: Attack; key: Metric; updatedAt: number; sourcesAt: number }>()
+  readonly #active = new Map<string, Active>()
   #ended: Attack[] = []
   readonly #listeners = new Set<(event: AttackEvent) => void>()
   #lastTick = 0
@@ -56,26 +80,35 @@ export class Attacks {
     this.#clock = options.clock ?? Date.now
   }
 
+  /** Takes up what was under way when the last process ended. */
   start(): void {
-    this.#lastTick = this.#clock()
+    const now = this.#clock()
+    this.#lastTick = now
+    for (const attack of this.#options.journal?.start() ?? []) this.#resume(attack, now)
     this.#timer = setInterval(() => this.tick(), TICK_MS)
     this.#timer.unref()
   }
 
-  /** What lasts ends with us: after a restart it begins anew. */
+  /** What lasts stays open: the next process goes on with it. */
   stop(): void {
     clearInterval(this.#timer)
-    for (const key of [...this.#active.keys()]) this.#end(key)
+    for (const { attack } of this.#active.values()) {
+      this.#refresh(attack)
+      this.#options.journal?.put(attack)
+    }
+    this.#options.journal?.stop()
   }
 
   /** A detection begins an attack or belongs to one. */
   seen(detection: Detection): Attack {
     const now = this.#clock()
-    const key = `${detection.scope} ${detection.target} ${detection.direction}`
+    const key = keyOf(detection)
     const known = this.#active.get(key)
     if (!known) return this.#begin(key, detection, now)
     const { attack } = known
-    if (now - attack.lastSeenUnixMs > PAUSE_MS) attack.bursts++
+    // Nobody looked while the aggregator was down: that is no pause.
+    if (now - attack.lastSeenUnixMs > PAUSE_MS && known.resumedAt === 0) attack.bursts++
+    known.resumedAt = 0
     attack.lastSeenUnixMs = now
     attack.now = ratesIn(detection.rates, detection.direction)
     attack.peak = larger(attack.peak, attack.now)
@@ -90,6 +123,7 @@ export class Attacks {
     if (attack.bans.includes(banId)) return
     attack.bans.push(banId)
     this.#emit('update', attack)
+    if (this.#active.has(keyOf(attack))) this.#options.journal?.put(attack)
   }
 
   /** Brings totals up to date and ends what is over; called by a timer. */
@@ -99,8 +133,8 @@ export class Attacks {
     this.#lastTick = now
     for (const [key, entry] of this.#active) {
       const { attack } = entry
-      if (now - attack.lastSeenUnixMs > QUIET_MS) {
-        this.#end(key)
+      if (now - Math.max(attack.lastSeenUnixMs, entry.resumedAt) > QUIET_MS) {
+        this.#end(key, entry.resumedAt > 0 ? 'not seen again after the aggregator started anew' : QUIET)
         continue
       }
       const rates = this.#options.measure(attack.scope, attack.target)
@@ -108,13 +142,11 @@ export class Attacks {
       attack.peak = larger(attack.peak, attack.now)
       attack.packets += Math.round(attack.now.pps * seconds)
       attack.bytes += Math.round((attack.now.bps / 8) * seconds)
-      if (now >= entry.sourcesAt) {
-        entry.sourcesAt = now + SOURCES_AGAIN_MS
-        this.#lookForSources(attack)
-      }
       if (now - entry.updatedAt >= UPDATE_MS) {
         entry.updatedAt = now
+        this.#refresh(attack)
         this.#emit('update', attack)
+        this.#options.journal?.put(attack)
       }
     }
   }
@@ -134,8 +166,11 @@ export class Attacks {
     return attacks.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, limit)
   }
 
+  /** With the detail as it is now. */
   get(id: string): Attack | undefined {
-    return this.active().find((attack) => attack.id === id) ?? this.#ended.findLast((a) => a.id === id)
+    const attack = this.active().find((each) => each.id === id)
+    if (attack) this.#refresh(attack)
+    return attack ?? this.#ended.findLast((each) => each.id === id)
   }
 
   watch(listener: (event: AttackEvent) => void): () => void {
@@ -167,6 +202,7 @@ export class Attacks {
       startedUnixMs: now,
       lastSeenUnixMs: now,
       endedUnixMs: 0,
+      endReason: '',
       bursts: 1,
       mix,
       bans: [],
@@ -175,7 +211,9 @@ export class Attacks {
     this.begun++
     // More attacks at a time than anybody can read are not kept: bans do not need them.
     if (this.#active.size >= MOST_ACTIVE) return attack
-    this.#active.set(key, { attack, key: metric, updatedAt: now, sourcesAt: now + SOURCES_FIRST_MS })
+    this.#active.set(key, { attack, key: metric, updatedAt: now, resumedAt: 0 })
+    this.#options.flows?.follow(attack)
+    this.#options.journal?.put(attack)
     this.#options.log.warn(
       { attack: attack.id, target, direction, type: attack.type, metric, value: Math.round(value) },
       'attack',
@@ -184,33 +222,50 @@ export class Attacks {
     return attack
   }
 
-  #end(key: string): void {
+  /** One that another process saw last: it goes on, or ended while nobody looked. */
+  #resume(attack: Attack, now: number): void {
+    const key = keyOf(attack)
+    const metric = attack.metric as Metric
+    this.#active.set(key, { attack, key: metric, updatedAt: now, resumedAt: now })
+    if (now - attack.lastSeenUnixMs > RESUME_MS || now < attack.lastSeenUnixMs) {
+      this.#end(key, 'the aggregator was down when it ended')
+      return
+    }
+    this.#options.flows?.follow(attack)
+    this.#options.log.warn({ attack: attack.id, target: attack.target }, 'attack taken up from the journal')
+  }
+
+  #end(key: string, reason: string): void {
     const attack = this.#active.get(key)?.attack
     if (!attack) return
     this.#active.delete(key)
     attack.endedUnixMs = attack.lastSeenUnixMs
+    attack.endReason = reason
     attack.now = { pps: 0, bps: 0, flows: 0 }
+    this.#refresh(attack)
+    this.#options.flows?.forget(attack)
     this.#ended.push(attack)
     if (this.#ended.length > HISTORY) this.#ended = this.#ended.slice(-HISTORY)
-    this.#options.log.warn({ attack: attack.id, target: attack.target, type: attack.type }, 'attack is over')
+    this.#options.log.warn(
+      { attack: attack.id, target: attack.target, type: attack.type, reason },
+      'attack is over',
+    )
     this.#emit('end', attack)
-    this.#lookForSources(attack)
+    this.#options.journal?.end(attack.id)
   }
 
-  #lookForSources(attack: Attack): void {
-    this.#options.findSources?.(attack).then(
-      (sources) => {
-        if (!sources) return
-        attack.sources = sources
-        this.#emit('update', attack)
-      },
-      (error: unknown) => this.#options.log.debug({ err: describeError(error) }, 'no sources of an attack'),
-    )
+  #refresh(attack: Attack): void {
+    const detail = this.#options.flows?.detail(attack)
+    if (detail) attack.detail = detail
   }
 
   #emit(event: AttackEventName, attack: Attack): void {
     for (const listener of this.#listeners) listener({ event, atUnixMs: this.#clock(), attack })
   }
+}
+
+function keyOf({ scope, target, direction }: Pick<Attack, 'scope' | 'target' | 'direction'>): string {
+  return `${scope} ${target} ${direction}`
 }
 
 function typeOf({ scope, bursts, traffic }: Attack): Attack['type'] {

@@ -12,10 +12,9 @@ import type { QueryLimits, QueryParams } from '../store/engine.js'
 import { migrate, SCHEMA_DEFAULTS } from '../store/schema.js'
 import { quietLog } from '../testing/quiet-log.js'
 import type { Attack } from './attack.js'
-import { type AttackStore, attackRow, findSources, storedAttacks } from './history.js'
+import { type AttackStore, attackRow, endAbandoned, storedAttacks } from './history.js'
 
 const NOW = Date.now()
-const sqlTime = (ms: number) => new Date(ms).toISOString().slice(0, 23).replace('T', ' ')
 
 const attack: Attack = {
   id: '20261122T044905.000-9f3a1c',
@@ -35,6 +34,7 @@ const attack: Attack = {
   startedUnixMs: NOW - 2000,
   lastSeenUnixMs: NOW,
   endedUnixMs: NOW,
+  endReason: '',
   bursts: 1,
   mix: emptyMix(),
   bans: ['a ban'],
@@ -67,35 +67,19 @@ describe('attacks and the store', () => {
     assert.deepEqual(await storedAttacks({ ...store, isReady: false }, 10), [])
   })
 
-  it('its sources are those of the stored flows to the victim, while it lasted', async () => {
-    assert.equal(await findSources(store, attack), undefined, 'no flows yet')
-    const flow = (src: string, dst: string, port: number, packets: number, time = NOW - 1000) => ({
-      time: sqlTime(time),
-      boundary: 'external',
-      src_addr: src,
-      dst_addr: dst,
-      src_port: port,
-      protocol: 17,
-      packets,
-      bytes: packets * 100,
-    })
-    const victim = '::ffff:203.0.113.9'
-    await engine.insertRows('flows', [
-      flow('::ffff:198.51.100.5', victim, 53, 10),
-      flow('::ffff:198.51.100.6', victim, 53, 25),
-      flow('2001:db8:77:1::5', victim, 123, 30),
-      flow('::ffff:192.0.2.1', '::ffff:203.0.113.10', 53, 999),
-      flow('::ffff:192.0.2.1', victim, 53, 999, NOW - 60_000),
-      { ...flow('::ffff:192.0.2.1', victim, 53, 999), boundary: 'internal' },
+  it('one that nobody follows any more is ended when it was seen last, others are left alone', async () => {
+    const open = (id: string): Attack => ({ ...attack, id, endedUnixMs: 0, lastSeenUnixMs: NOW - 700_000 })
+    await engine.insertRows('attacks', [
+      attackRow(open('forgotten'), NOW - 700_000),
+      attackRow(open('followed'), NOW - 5000),
     ])
-    const share = (name: string, packets: number) => ({ name, packets, bytes: packets * 100 })
-    assert.deepEqual(await findSources(store, attack), {
-      addresses: [share('2001:db8:77:1::5', 30), share('198.51.100.6', 25), share('198.51.100.5', 10)],
-      prefixes: [share('198.51.100.0/24', 35), share('2001:db8:77::/48', 30)],
-      ports: [share('53', 35), share('123', 30)],
-      distinct: 3,
-    })
-    const whole: Attack = { ...attack, scope: 'prefix', target: '203.0.113.0/24' }
-    assert.equal((await findSources(store, whole))?.addresses[0]?.name, '192.0.2.1')
+    const record = (row: object) => engine.insertRows('attacks', [row])
+    await endAbandoned({ ...store, isReady: false }, record, NOW)
+    assert.equal((await storedAttacks(store, 1, 'forgotten'))[0]?.endedUnixMs, 0)
+    await endAbandoned(store, record, NOW)
+    const [forgotten] = await storedAttacks(store, 1, 'forgotten')
+    assert.deepEqual([forgotten?.endedUnixMs, forgotten?.endReason], [NOW - 700_000, 'nobody saw its end'])
+    assert.deepEqual(await storedAttacks(store, 1, 'followed'), [open('followed')])
+    assert.deepEqual(await storedAttacks(store, 1, attack.id), [attack])
   })
 })

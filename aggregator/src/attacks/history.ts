@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attacks and the store: their rows, what a former process left there, and where an attack comes from.
-import { formatPrefix, parsePrefix } from '@flowdam/common'
+// Attacks and the store: their rows, and what a former process left there.
 import type { QueryLimits, QueryParams } from '../store/engine.js'
-import { addressText } from '../store/schema.js'
-import type { Attack, AttackSources, SourceShare } from './attack.js'
+import type { Attack } from './attack.js'
 
 /** What is needed of the store. */
 export interface AttackStore {
@@ -14,7 +12,9 @@ export interface AttackStore {
 }
 
 const LIMITS: QueryLimits = { timeoutMs: 10_000, maxMemoryBytes: 500e6 }
-const TOP = 10
+/** An open attack whose row is older than this has nobody. */
+export const ABANDONED_MS = 600_000
+const MOST_ABANDONED = 1000
 
 /** The row of the table `attacks`; `details` has everything. */
 export function attackRow(attack: Attack, updatedUnixMs: number): object {
@@ -51,60 +51,26 @@ export async function storedAttacks(store: AttackStore, limit: number, id = ''):
   return rows.map(({ details }) => JSON.parse(details) as Attack)
 }
 
-/** Who sends it, out of the flows stored so far; undefined for none. */
-export async function findSources(store: AttackStore, attack: Attack): Promise<AttackSources | undefined> {
-  if (!store.isReady || (attack.scope !== 'host' && attack.scope !== 'prefix')) return undefined
-  const prefix = parsePrefix(attack.target)
-  const last = prefix.bytes.slice()
-  for (let bit = prefix.length; bit < 128; bit++) {
-    last[bit >> 3] = (last[bit >> 3] as number) | (0x80 >> (bit & 7))
-  }
-  const own = attack.direction === 'incoming' ? 'dst_addr' : 'src_addr'
-  const remote = attack.direction === 'incoming' ? 'src' : 'dst'
-  const until = attack.endedUnixMs || Date.now()
-  const params = {
-    from: attack.startedUnixMs - 1000,
-    until,
-    first: ipv6Text(prefix.bytes),
-    last: ipv6Text(last),
-  }
-  const where = `time >= fromUnixTimestamp64Milli({from:Int64}) AND time <= fromUnixTimestamp64Milli({until:Int64}) AND ${own} BETWEEN {first:IPv6} AND {last:IPv6} AND boundary = 'external'`
-  const table = `${store.engine.database}.flows`
-  const top = async (key: string): Promise<SourceShare[]> => {
-    const rows = await store.query<{ name: string; packets: string; bytes: string }>(
-      `SELECT toString(${key}) AS name, sum(packets) AS packets, sum(bytes) AS bytes FROM ${table} WHERE ${where} GROUP BY name ORDER BY sum(flows.packets) DESC LIMIT ${TOP}`,
-      params,
-      LIMITS,
-    )
-    return rows.map(({ name, packets, bytes }) => ({ name, packets: Number(packets), bytes: Number(bytes) }))
-  }
-  const address = `${remote}_addr`
-  const addresses = await top(addressText(address))
-  if (addresses.length === 0) return undefined
-  const network = `tupleElement(IPv6CIDRToRange(${address}, if(startsWith(IPv6NumToString(${address}), '::ffff:'), 120, 48)), 1)`
-  const prefixes = await top(network)
-  const [count] = await store.query<{ distinct: string }>(
-    `SELECT uniq(${address}) AS distinct FROM ${table} WHERE ${where}`,
-    params,
+/**
+ * Ends what no process follows any more: its journal is gone, or the store was down when its end was to be written. A row
+ * of an attack under way is written every few seconds, whichever aggregator of this database has it.
+ */
+export async function endAbandoned(
+  store: AttackStore,
+  record: (row: object) => Promise<void>,
+  nowUnixMs = Date.now(),
+): Promise<void> {
+  if (!store.isReady) return
+  const rows = await store.query<{ details: string }>(
+    `SELECT details FROM ${store.engine.database}.attacks FINAL WHERE details != '' AND ended < fromUnixTimestamp64Milli(1::Int64) AND updated < fromUnixTimestamp64Milli({before:Int64}) LIMIT ${MOST_ABANDONED}`,
+    { before: nowUnixMs - ABANDONED_MS },
     LIMITS,
   )
-  return {
-    addresses,
-    prefixes: prefixes.map((share) => ({ ...share, name: networkText(share.name) })),
-    ports: await top(`${remote}_port`),
-    distinct: Number(count?.distinct ?? 0),
+  for (const { details } of rows) {
+    const attack = JSON.parse(details) as Attack
+    const ended = { endedUnixMs: attack.lastSeenUnixMs, endReason: 'nobody saw its end' }
+    await record(attackRow({ ...attack, ...ended }, nowUnixMs))
   }
-}
-
-function networkText(first: string): string {
-  const { bytes } = parsePrefix(first)
-  return formatPrefix(bytes, first.startsWith('::ffff:') ? 120 : 48)
-}
-
-function ipv6Text(bytes: Uint8Array): string {
-  return Buffer.from(bytes)
-    .toString('hex')
-    .replace(/(.{4})(?!$)/g, '$1:')
 }
 
 /** The text that JSONEachRow takes for a DateTime64 in UTC. */

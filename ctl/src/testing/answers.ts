@@ -287,6 +287,13 @@ function flow(fields: Partial<Flow>): Flow {
   }
 }
 
+const sources = {
+  addresses: [{ name: '198.51.100.53', packets: 1_000_000, bytes: 1_300_000_000 }],
+  prefixes: [{ name: '198.51.100.0/24', packets: 2_000_000, bytes: 2_600_000_000 }],
+  ports: [{ name: '53', packets: 8_900_000, bytes: 11_900_000_000 }],
+  distinct: 1234,
+}
+
 export const attack: Attack = {
   id: '20261122T044707.000-9f3a1c',
   scope: 'host',
@@ -311,10 +318,29 @@ export const attack: Attack = {
   fragments: { name: 'fragments', packets: 0, bytes: 0 },
   averagePacketBytes: 1333.3,
   bans: ['01K9XJ3V0000000000000001'],
-  sources: {
-    addresses: [{ name: '198.51.100.53', packets: 1_000_000, bytes: 1_300_000_000 }],
-    prefixes: [{ name: '198.51.100.0/24', packets: 2_000_000, bytes: 2_600_000_000 }],
-    ports: [{ name: '53', packets: 8_900_000, bytes: 11_900_000_000 }],
-    distinct: 1234,
+  endReason: '',
+  sources,
+  detail: {
+    flows: 45_000,
+    packets: 9_000_000,
+    bytes: 12_000_000_000,
+    missingPackets: 1_000_000,
+    missingBytes: 1_300_000_000,
+    sources,
+    targetPorts: [{ name: '40000', packets: 9_000_000, bytes: 12_000_000_000 }],
+    protocols: [{ name: 'udp', packets: 10_000_000, bytes: 13_300_000_000 }],
+    sizeMin: 60,
+    sizeMax: 1500,
+    sizes: [
+      { upTo: 64, packets: 90_000 },
+      { upTo: 1500, packets: 8_910_000 },
+    ],
+    tcpFlags: [{ name: 'SYN', packets: 90_000, bytes: 3_600_000 }],
+    ttlMin: 40,
+    ttlMax: 64,
+    ttlDistinct: 9,
+    ttls: [{ name: '57', packets: 4_500_000, bytes: 6_000_000_000 }],
+    spoofing: { sampled: 900, suspect: 0.25, singlePacket: 0.2, ttlDisagrees: 0.05, bogon: 0.02 },
+    sample: [flow({ srcAddr: '198.51.100.53', srcPort: 53 })],
   },
 }

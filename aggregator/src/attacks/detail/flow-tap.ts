@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Prefix } from '@flowdam/common'
+import type { FlowBatch } from '@flowdam/proto'
+import type { AppendResult, BatchOrigin, BatchSink } from '../../contracts.js'
+import type { SourceRegistry } from '../../sources/registry.js'
+import type { Attack } from '../attack.js'
+import { Attacked } from './attacked.js'
+import { type AttackDetail, mergeDetails } from './detail.js'
+import { Evidence } from './evidence.js'
+
+/** Attacks at a time whose flows are looked at: 170 KB each. What comes beyond has no detail. */
+const MOST_DETAILED = 128
+/** Flows that ended so long before the detection are of another time; an agent's clock is known to some milliseconds. */
+const BEFORE_MS = 1000
+const MOST_BOOTS = 64
+
+/**
+ * Looks at flow batches on their way to the spool while there are attacks. Measured (scripts/bench/attack-detail.ts):
+ * nothing without an attack, 10 ns a record that is of none, 0.33 µs one that is. An agent sends 50 000 a second at most.
+ */
+export class FlowTap implements BatchSink {
+  readonly #batches: BatchSink
+  readonly #sources: SourceRegistry
+  readonly #prefixesOf: (attack: Attack) => readonly Prefix[]
+  readonly #attacked = new Attacked()
+  readonly #evidence = new Map<string, { evidence: Evidence; before: AttackDetail | undefined }>()
+  /** Newest seq looked at, by agent and boot: what an agent sends again is not counted again. */
+  readonly #seen = new Map<string, Map<number, number>>()
+  readonly #external = new Uint8Array(256)
+
+  /** `prefixesOf`: the addresses that an attack is about. */
+  constructor(
+    batches: BatchSink,
+    sources: SourceRegistry,
+    prefixesOf: (attack: Attack) => readonly Prefix[],
+  ) {
+    this.#batches = batches
+    this.#sources = sources
+    this.#prefixesOf = prefixesOf
+  }
+
+  append(origin: BatchOrigin, batch: FlowBatch): Promise<AppendResult> {
+    if (this.#attacked.size > 0 && this.#isNew(origin, batch)) {
+      for (let iface = 0; iface < 256; iface++) {
+        const number = origin.sourceOfIface[iface] as number
+        // What no interface table named yet counts as external, as in learnIface.
+        this.#external[iface] = this.#sources.get(number)?.boundary === 'internal' ? 0 : 1
+      }
+      this.#attacked.scan(batch.records, this.#external, batch.epochStartUnixMs - origin.clockSkewMs)
+    }
+    return this.#batches.append(origin, batch)
+  }
+
+  lastSeq(agentId: string, bootId: number): number {
+    return this.#batches.lastSeq(agentId, bootId)
+  }
+
+  get queueBytes(): number {
+    return this.#batches.queueBytes
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#batches.hasRoom(bytes)
+  }
+
+  room(): Promise<void> {
+    return this.#batches.room()
+  }
+
+  /** From now on the flows of this attack are looked at. */
+  follow(attack: Attack): void {
+    if (this.#evidence.size >= MOST_DETAILED) return
+    const prefixes = this.#prefixesOf(attack)
+    if (prefixes.length === 0) return
+    const evidence = new Evidence(attack.direction, attack.startedUnixMs - BEFORE_MS)
+    this.#evidence.set(attack.id, { evidence, before: attack.detail })
+    this.#attacked.add(attack.id, prefixes, attack.direction, evidence)
+  }
+
+  /** What the flows of an attack tell so far; undefined when none came, or nobody looks. */
+  detail(attack: Attack): AttackDetail | undefined {
+    const known = this.#evidence.get(attack.id)
+    if (!known) return attack.detail
+    const found = known.evidence.snapshot()
+    const all = known.before ? mergeDetails(known.before, found) : found
+    return all.flows > 0 || all.missingPackets > 0 ? all : undefined
+  }
+
+  forget(attack: Attack): void {
+    this.#evidence.delete(attack.id)
+    this.#attacked.remove(attack.id)
+  }
+
+  #isNew({ id }: BatchOrigin, { bootId, seq }: FlowBatch): boolean {
+    let boots = this.#seen.get(id)
+    if (!boots) {
+      boots = new Map()
+      this.#seen.set(id, boots)
+    }
+    if (seq <= Math.max(boots.get(bootId) ?? 0, this.#batches.lastSeq(id, bootId))) return false
+    boots.set(bootId, seq)
+    if (boots.size > MOST_BOOTS) boots.delete(Math.min(...boots.keys()))
+    return true
+  }
+}
