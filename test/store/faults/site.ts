@@ -3,11 +3,13 @@ import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TestAgent } from '@flowdam/aggregator/internal/testing/agent-client'
 import { TestDaemon } from '@flowdam/aggregator/internal/testing/daemon'
+import { DeltaAgent, delta } from '@flowdam/aggregator/internal/testing/delta-agent'
 import { type GetStatusResponse, StatusServiceClient } from '@flowdam/proto'
 import { credentials } from '@grpc/grpc-js'
 import { NumberedRecords } from './numbered.js'
 
 export interface Pace {
+  /** Records. */
   batch: number
   everyMs: number
 }
@@ -18,6 +20,7 @@ export class Site {
   readonly records = new NumberedRecords()
   readonly #pace: Pace
   #agent: TestAgent | undefined
+  #flooded = 0
   #addresses = { grpc: '', http: '' }
 
   constructor(pace: Pace) {
@@ -29,14 +32,17 @@ export class Site {
   }
 
   /** `store`: what stands below `store:` in aggregator.yaml. */
-  configure(store: string, more = ''): void {
+  configure(store: string, state = `${this.daemon.folder}/state`): void {
     writeFileSync(
       this.daemon.configFile,
       `listen: { grpc: '127.0.0.1:0', http: '127.0.0.1:0' }
 networks: [203.0.113.0/24]
-state: ${this.daemon.folder}/state
+state: ${state}
 store: ${store}
-${more}`,
+thresholds: { incoming: { pps: 20k } }
+hooks:
+  - { name: ban, run: [${this.daemon.hook}], format: fastnetmon, timeout: 20s }
+`,
     )
   }
 
@@ -44,7 +50,8 @@ ${more}`,
   async start(): Promise<void> {
     this.#addresses = await this.daemon.start()
     this.#agent =
-      this.#agent?.moved(this.grpc) ?? new TestAgent({ address: this.grpc, agentId: 'edge1', bootId: 7 })
+      this.#agent?.moved(this.grpc) ??
+      new TestAgent({ address: this.grpc, agentId: 'edge1', bootId: 7, window: 1000 })
     await this.#agent.connect()
   }
 
@@ -84,13 +91,51 @@ ${more}`,
     }
   }
 
-  async get(path: 'metrics' | 'healthz'): Promise<string> {
-    return (await fetch(`http://${this.#addresses.http}/${path}`)).text()
+  async health(part = ''): Promise<{ status: number; state: string }> {
+    const response = await fetch(`http://${this.#addresses.http}/healthz${part}`)
+    const { state } = (await response.json()) as { state: string }
+    return { status: response.status, state }
+  }
+
+  /** A number of /metrics, 0 where it is not. */
+  async metric(nameAndLabels: string): Promise<number> {
+    const text = await (await fetch(`http://${this.#addresses.http}/metrics`)).text()
+    const line = text.split('\n').find((one) => one.startsWith(`${nameAndLabels} `))
+    return Number(line?.slice(nameAndLabels.length) ?? 0)
+  }
+
+  /** Until the spool's state is this. */
+  async spoolIs(state: string): Promise<void> {
+    while ((await this.status()).store?.spoolState !== state) await sleep(20)
+  }
+
+  /**
+   * Floods addresses that were not flooded before with five times the threshold, one after the other; the median of the times
+   * from the first message to the hook's end, milliseconds.
+   */
+  async banDelay(floods = 5): Promise<number> {
+    const agent = new DeltaAgent(this.grpc, 'edge2')
+    await agent.connect()
+    const delays: number[] = []
+    for (let i = 0; i < floods; i++) {
+      const address = `203.0.113.${++this.#flooded}`
+      const began = performance.now()
+      const isBanned = () => this.daemon.calls().some(({ argv }) => argv[0] === address && argv[3] === 'ban')
+      await agent.flood(50, [delta(address, 5000, 300_000)], isBanned)
+      delays.push(performance.now() - began)
+    }
+    agent.close()
+    return delays.sort((a, b) => a - b)[floods >> 1] ?? Number.NaN
+  }
+
+  /** Everything that was sent is acknowledged. */
+  async drained(): Promise<void> {
+    await this.#agent?.drained()
   }
 
   /** Everything acknowledged, and loaded. */
   async settled(): Promise<void> {
-    await this.#agent?.drained()
+    await this.drained()
     while (((await this.status()).store?.spoolBytes ?? 0) > 0) await sleep(50)
   }
 
