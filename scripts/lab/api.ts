@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { BanServiceClient, FlowServiceClient, HostServiceClient, StatusServiceClient } from '@flowdam/proto'
+import {
+  AttackServiceClient,
+  BanServiceClient,
+  FlowServiceClient,
+  HostServiceClient,
+  StatusServiceClient,
+} from '@flowdam/proto'
 import {
   type CallOptions,
   type ClientUnaryCall,
@@ -22,6 +28,7 @@ export class Api {
   readonly status: StatusServiceClient
   readonly hosts: HostServiceClient
   readonly bans: BanServiceClient
+  readonly attacks: AttackServiceClient
   readonly flows: FlowServiceClient
 
   /** HOST:PORT, or unix:FILE. */
@@ -30,6 +37,7 @@ export class Api {
     this.status = new StatusServiceClient(target, plain, { 'grpc.enable_http_proxy': 0 })
     const shared = { channelOverride: this.status.getChannel() }
     this.hosts = new HostServiceClient(target, plain, shared)
+    this.attacks = new AttackServiceClient(target, plain, shared)
     this.bans = new BanServiceClient(target, plain, shared)
     this.flows = new FlowServiceClient(target, plain, shared)
   }
@@ -54,6 +62,14 @@ export class Api {
 
   listBans(includeEnded: boolean) {
     return this.call(this.bans.listBans.bind(this.bans), { includeEnded, limit: 100 })
+  }
+
+  listAttacks(includeEnded: boolean) {
+    return this.call(this.attacks.listAttacks.bind(this.attacks), { includeEnded, limit: 1000 })
+  }
+
+  getAttack(id: string) {
+    return this.call(this.attacks.getAttack.bind(this.attacks), { id })
   }
 
   close(): void {

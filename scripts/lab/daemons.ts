@@ -32,19 +32,21 @@ export interface DaemonsOptions {
   exportInterval?: string
   /** Further keys of agent.yaml. */
   agent?: Readonly<Record<string, unknown>>
+  /** Further keys of aggregator.yaml. */
+  aggregator?: Readonly<Record<string, unknown>>
 }
 
 /** An aggregator with its embedded store and one agent, as processes with configuration files, like on a real box. */
 export class Daemons {
-  readonly aggregator: LabProcess
   readonly #options: DaemonsOptions
   readonly #relay: LabProcess | undefined
   #agent: LabProcess
+  #aggregator: LabProcess
   #api: Api | undefined
 
   constructor(options: DaemonsOptions) {
     this.#options = options
-    this.aggregator = this.#daemon('aggregator')
+    this.#aggregator = this.#daemon('aggregator')
     this.#agent = this.#daemon('agent')
     if (options.namespace !== undefined) {
       this.#relay = new LabProcess({
@@ -59,6 +61,10 @@ export class Daemons {
         logFile: join(options.folder, 'relay.log'),
       })
     }
+  }
+
+  get aggregator(): LabProcess {
+    return this.#aggregator
   }
 
   get agent(): LabProcess {
@@ -82,6 +88,13 @@ export class Daemons {
     this.#api = new Api(this.#relay ? `unix:${this.#socket('grpc')}` : `127.0.0.1:${GRPC_PORT}`)
     await this.#ready()
     await this.startAgent()
+  }
+
+  /** After it was stopped or killed. Returns when it answers. */
+  async startAggregator(): Promise<void> {
+    if (!this.#aggregator.running) this.#aggregator = this.#daemon('aggregator')
+    this.#aggregator.start()
+    await this.#ready()
   }
 
   /** Also after it was killed. Returns when it counts on every interface. */
@@ -143,7 +156,7 @@ export class Daemons {
   }
 
   #writeConfigs(): void {
-    const { folder, interfaces, networks, thresholdPps, hooks, agent } = this.#options
+    const { folder, interfaces, networks, thresholdPps, hooks, agent, aggregator } = this.#options
     const spool = join(folder, 'agent')
     const state = join(folder, 'aggregator')
     const store = this.storeFolder
@@ -167,6 +180,7 @@ export class Daemons {
       ban: { duration: this.#options.banDuration ?? '5s', dry_run: this.#options.dryRun ?? false },
       ...(hooks && { hooks }),
       store: { engine: 'embedded', path: store },
+      ...aggregator,
     })
   }
 }

@@ -18,6 +18,8 @@ export interface LabConfig {
   bgp?: boolean
   /** Further keys of agent.yaml. */
   agent?: Readonly<Record<string, unknown>>
+  /** Further keys of aggregator.yaml. */
+  aggregator?: Readonly<Record<string, unknown>>
 }
 
 export const GOBGP_HOOK: HookConfig = {

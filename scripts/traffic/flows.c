@@ -109,7 +109,8 @@ static void make_flood(struct flow *flow, struct ends *ends, uint64_t number,
 
 	flow->v6 = options->victim.v6;
 	flow->ttl = 32 + (random >> 24) % 32;
-	prefix_host(&options->victim, 0, ends->local);
+	/* Of a prefix, all its hosts in turn. */
+	prefix_host(&options->victim, number, ends->local);
 	if (spoofed) {
 		sources = flow->v6 ? &options->spoofed6 : &options->spoofed4;
 		/* A prime that does not divide the number of hosts visits each of them once. */
@@ -129,6 +130,18 @@ static void make_flood(struct flow *flow, struct ends *ends, uint64_t number,
 		ends->local_port = random & 256 ? 443 : 80;
 		size = 40;
 		break;
+	case PROFILE_PORT_SCAN: {
+		/* One host knocks at each port of each host, hosts first. */
+		uint64_t hosts = prefix_hosts(&options->victim);
+
+		flow->protocol = IPPROTO_TCP;
+		flow->tcp_flags = TCP_SYN;
+		prefix_host(sources, 6, ends->remote);
+		ends->remote_port = 40000;
+		ends->local_port = 1 + number / hosts % 65535;
+		size = 44;
+		break;
+	}
 	case PROFILE_ICMP_FLOOD:
 		flow->protocol = flow->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 		size = 84;

@@ -14,8 +14,8 @@
 #include "traffic.h"
 
 const char *const profile_names[PROFILE_COUNT] = {
-	"mix",	      "udp-flood",     "syn-flood",	 "ack-flood",
-	"icmp-flood", "amplification", "fragment-flood", "spoofed-flood",
+	"mix",		 "udp-flood",	   "syn-flood",	    "ack-flood", "icmp-flood",
+	"amplification", "fragment-flood", "spoofed-flood", "port-scan",
 };
 
 static const struct {
@@ -41,10 +41,12 @@ static const char help[] =
 	"  --profile NAME        mix (default): TCP, UDP and ICMP of many hosts, sizes 40-1500; or "
 	"a flood of one address:\n"
 	"                        udp-flood, syn-flood, ack-flood, icmp-flood, amplification, "
-	"fragment-flood, spoofed-flood\n"
+	"fragment-flood, spoofed-flood, port-scan\n"
 	"  --flows N             different flows (mix: 1000, floods: 100, spoofed sources: "
 	"100000)\n"
-	"  --victim ADDRESS      of a flood (default: the tenth address of the local prefix)\n"
+	"  --victim PREFIX       of a flood: an address, or all of a prefix (the tenth of the "
+	"local "
+	"prefix)\n"
 	"  --reflector NAME      of amplification: dns (default), ntp, ssdp, cldap, memcached, "
 	"chargen, snmp\n"
 	"  --direction in|out    towards the local prefixes (default) or from them\n"
@@ -269,8 +271,8 @@ void read_options(int argc, char **argv, struct options *options)
 			options->has_flows = true;
 			break;
 		case 'v':
-			if (!parse_prefix(optarg, &options->victim) || strchr(optarg, '/'))
-				fail("not an address", optarg);
+			if (!parse_prefix(optarg, &options->victim))
+				fail("not a prefix", optarg);
 			options->has_victim = true;
 			break;
 		case 'R':

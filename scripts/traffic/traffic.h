@@ -29,6 +29,7 @@ enum profile {
 	PROFILE_AMPLIFICATION,
 	PROFILE_FRAGMENT_FLOOD,
 	PROFILE_SPOOFED_FLOOD,
+	PROFILE_PORT_SCAN,
 	PROFILE_COUNT,
 };
 
@@ -52,7 +53,7 @@ struct options {
 	struct prefix local4, local6;	/* the protected side */
 	struct prefix remote4, remote6; /* the rest of the world */
 	struct prefix spoofed4, spoofed6;
-	struct prefix victim; /* of a flood, a whole address */
+	struct prefix victim; /* of a flood: an address, or all of a prefix */
 	bool has_victim;
 	unsigned int reflector_port;
 	unsigned int ipv6_percent;
