@@ -14,12 +14,14 @@ import {
   type Config as AgentConfig,
   AttackServiceService,
   BanServiceService,
+  BaselineServiceService,
   FlowServiceService,
   HostServiceService,
   StatusServiceService,
 } from '@flowdam/proto'
 import { attackService } from './api/attack-service.js'
 import { banService } from './api/ban-service.js'
+import { baselineService } from './api/baseline-service.js'
 import { flowService } from './api/flow-service.js'
 import { hostService } from './api/host-service.js'
 import { statusService } from './api/status-service.js'
@@ -36,6 +38,7 @@ import { policiesOf } from './config/load.js'
 import { banRulesOf } from './config/rules.js'
 import type { AggregatorConfig } from './config/schema.js'
 import { newFlowCounters } from './contracts.js'
+import { Baselines } from './detect/baseline/baselines.js'
 import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
 import { DropCounter } from './drops.js'
@@ -68,6 +71,7 @@ export class Aggregator {
   readonly drops = new DropCounter()
   readonly flows = newFlowCounters()
   readonly detector: Detector
+  readonly baselines: Baselines
   readonly bans: Bans
   readonly attacks: Attacks
   readonly hooks: HookRunner
@@ -87,7 +91,7 @@ export class Aggregator {
   readonly #stops: (() => void | Promise<void>)[] = []
   readonly #startedUnixMs = Date.now()
   /** Losses already counted in `drops`. */
-  #countedLosses = { notProtected: 0, tableFull: 0, prefixesFull: 0 }
+  #countedLosses = { notProtected: 0, tableFull: 0, prefixesFull: 0, refused: 0, evicted: 0, damagedFiles: 0 }
 
   constructor(config: AggregatorConfig, log: Logger = createLogger('flowdam-aggregator')) {
     this.#config = config
@@ -110,7 +114,14 @@ export class Aggregator {
       actions: this.hooks,
       log: part('bans'),
     })
+    this.baselines = new Baselines({
+      file: join(config.state, 'baselines.bin'),
+      maxProfiles: config.detect.max_baselines,
+      suppressed: (address) => this.bans.covering(address) !== undefined,
+      log: part('baselines'),
+    })
     this.detector = new Detector({
+      baselines: this.baselines,
       policies: policiesOf(config),
       counters: {
         maxAddresses: config.detect.max_addresses,
@@ -179,6 +190,10 @@ export class Aggregator {
       ),
     )
     this.#grpc.add(HostServiceService, hostService(detector, bans, api))
+    this.#grpc.add(
+      BaselineServiceService,
+      baselineService(this.baselines, () => this.#config, part('baselines')),
+    )
     this.#grpc.add(BanServiceService, banService(bans, detector, api))
     this.#grpc.add(
       AttackServiceService,
@@ -195,7 +210,17 @@ export class Aggregator {
     this.#http = new HttpEndpoint({
       listen: config.listen.http,
       registry: addStoreMetrics(
-        aggregatorMetrics({ detector, bans, attacks, hooks, drops: counted, flows, agents, storeStatus }),
+        aggregatorMetrics({
+          detector,
+          baselines: this.baselines,
+          bans,
+          attacks,
+          hooks,
+          drops: counted,
+          flows,
+          agents,
+          storeStatus,
+        }),
         this.spool,
         this.store,
       ),
@@ -229,6 +254,7 @@ export class Aggregator {
       [() => this.bans.start(), () => this.bans.stop()],
       [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
       [() => this.attacks.start(), () => this.attacks.stop()],
+      [() => this.baselines.start(), () => this.baselines.stop()],
       [() => this.detector.start(), () => this.detector.stop()],
       [() => this.ingest.start(), () => this.ingest.stop()],
       [() => this.#grpc.start(), () => this.#grpc.stop()],
@@ -331,10 +357,14 @@ export class Aggregator {
   /** The detector counts for itself, in its hot path; what it lost becomes part of the one list of drops. */
   #countLosses(): void {
     const { notProtected, tableFull, prefixesFull } = this.detector.losses
+    const { refused, evicted, damagedFiles } = this.baselines.losses
     this.drops.add('detect', 'not_protected', notProtected - this.#countedLosses.notProtected)
     this.drops.add('detect', 'table_full', tableFull - this.#countedLosses.tableFull)
     this.drops.add('detect', 'prefixes_full', prefixesFull - this.#countedLosses.prefixesFull)
-    this.#countedLosses = { notProtected, tableFull, prefixesFull }
+    this.drops.add('detect', 'baseline_full', refused - this.#countedLosses.refused)
+    this.drops.add('detect', 'baseline_evicted', evicted - this.#countedLosses.evicted)
+    this.drops.add('detect', 'baseline_damaged', damagedFiles - this.#countedLosses.damagedFiles)
+    this.#countedLosses = { notProtected, tableFull, prefixesFull, refused, evicted, damagedFiles }
   }
 }
 

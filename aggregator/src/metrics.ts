@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Attacks } from './attacks/attacks.js'
 import type { Bans } from './bans/bans.js'
 import type { AgentInfo, FlowCounters } from './contracts.js'
+import type { Baselines } from './detect/baseline/baselines.js'
 import type { Detector } from './detect/detector.js'
 import { DIRECTIONS } from './detect/slots.js'
 import type { DropCounter } from './drops.js'
@@ -12,6 +13,7 @@ import type { HookRunner } from './hooks/runner.js'
 
 export interface MetricSources {
   detector: Detector
+  baselines: Baselines
   bans: Bans
   attacks: Attacks
   hooks: HookRunner
@@ -62,7 +64,7 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     })
   }
 
-  const { detector, bans, attacks, hooks, drops, flows, agents, storeStatus } = sources
+  const { detector, baselines, bans, attacks, hooks, drops, flows, agents, storeStatus } = sources
   labelled('counter', 'flows_total', 'Flow records by stage', ['stage'], () =>
     Object.entries(flows).map(([stage, count]) => [{ stage }, count as number]),
   )
@@ -105,6 +107,19 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
         ),
     )
   }
+  gauge('baselines', 'Addresses with a learned profile', () => baselines.size)
+  gauge(
+    'baselines_saved_timestamp_seconds',
+    'When baselines were last written',
+    () => baselines.savedUnixMs / 1000,
+  )
+  labelled(
+    'counter',
+    'baselines_save_failures_total',
+    'Times that baselines could not be written',
+    [],
+    () => [[{}, baselines.failedSaves]],
+  )
   gauge('attacks_active', 'Attacks under way', () => attacks.activeCount)
   labelled('counter', 'attacks_total', 'Attacks that began', [], () => [[{}, attacks.begun]])
   labelled('gauge', 'bans_active', 'Bans in force', ['dry_run'], () => {

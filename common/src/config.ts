@@ -107,6 +107,7 @@ interface SchemaShape {
     element?: unknown
     innerType?: unknown
     in?: unknown
+    out?: unknown
     options?: unknown[]
     valueType?: unknown
   }
@@ -117,7 +118,8 @@ function knownKeys(schema: unknown, path: ConfigPath): string[] {
   const def = (schema as SchemaShape | undefined)?.def
   if (!def) return []
   if (def.innerType) return knownKeys(def.innerType, path)
-  if (def.in) return knownKeys(def.in, path)
+  // Of a pipe the end that has the shape: preprocess() begins with a function, transform() ends with one.
+  if (def.in) return knownKeys((def.in as SchemaShape).def.type === 'transform' ? def.out : def.in, path)
   if (def.options) return def.options.flatMap((option) => knownKeys(option, path))
   const [step, ...rest] = path
   if (step === undefined) return Object.keys(def.shape ?? {})

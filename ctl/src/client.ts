@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import {
   AttackServiceClient,
   BanServiceClient,
+  BaselineServiceClient,
   FlowServiceClient,
   HostServiceClient,
   StatusServiceClient,
@@ -46,6 +47,7 @@ export class Client {
   readonly status: StatusServiceClient
   readonly hosts: HostServiceClient
   readonly bans: BanServiceClient
+  readonly baselines: BaselineServiceClient
   readonly attacks: AttackServiceClient
   readonly flows: FlowServiceClient
   readonly #timeoutMs: number
@@ -62,6 +64,7 @@ export class Client {
     const shared = { channelOverride: this.status.getChannel() }
     this.hosts = new HostServiceClient(server, channelCredentials(tls), shared)
     this.bans = new BanServiceClient(server, channelCredentials(tls), shared)
+    this.baselines = new BaselineServiceClient(server, channelCredentials(tls), shared)
     this.attacks = new AttackServiceClient(server, channelCredentials(tls), shared)
     this.flows = new FlowServiceClient(server, channelCredentials(tls), shared)
   }

@@ -78,7 +78,7 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.deepEqual(aggregator.lastAsked('GetHost'), { address: '2001:db8::5' })
     const stdout = await succeed('explain', '203.0.113.6')
     assert.match(stdout, /^Not banned: incoming pps is at 62 % of its threshold/)
-    assert.match(stdout, /^incoming +pps +12\.3 kpps +20 kpps +62 % +\[#{12}\.{8}\]$/m)
+    assert.match(stdout, /^incoming +pps +12\.3 kpps +20 kpps +learned +62 % +\[#{12}\.{8}\]$/m)
     assert.match(
       await succeed('explain', '203.0.113.5'),
       /^Banned as 203\.0\.113\.5\/32 because the detector saw pps 98321/,
@@ -141,6 +141,30 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.match(shown, /Missing +detail of 1,000,000 packets \(10 %\)/)
     assert.match(shown, /Spoofed\? +25 % of 900 sources/)
     assert.match(shown, /Sizes +60 to 1500 bytes, mean 1333: ≤ 64 1 %, ≤ 1500 99 %/)
+  })
+
+  it('explain says which threshold was learned, and from what', async () => {
+    const stdout = await succeed('explain', '203.0.113.6')
+    assert.match(stdout, /^incoming +pps +12\.3 kpps +20 kpps +learned +62 %/m)
+    assert.match(stdout, /^pps, learned: 5 × 4 k, which is usual around Sunday 04:00 UTC$/m)
+  })
+
+  it('baseline lists, shows a week, exports and forgets', async () => {
+    assert.match(
+      await succeed('baseline'),
+      /^203\.0\.113\.5 .* pps +1\.2 kpps +3 kpps +6 kpps +learned +15 kpps$/m,
+    )
+    assert.deepEqual(aggregator.lastAsked('ListBaselines'), { hostgroup: '', limit: 100 })
+    const shown = await succeed('baseline', '203.0.113.5')
+    assert.deepEqual(aggregator.lastAsked('GetBaseline'), { scope: 'host', target: '203.0.113.5' })
+    assert.match(shown, /^ {2}Monday +\.44444 444444 444444 444444$/m)
+    assert.match(shown, /^ {2}Tuesday +444444 444444 449444 444444$/m)
+    await succeed('baseline', 'web')
+    assert.deepEqual(aggregator.lastAsked('GetBaseline'), { scope: 'hostgroup', target: 'web' })
+    assert.equal(await succeed('baseline', 'export', '--hosts', '7'), 'networks: []\n')
+    assert.deepEqual(aggregator.lastAsked('ExportBaselines'), { hosts: 7 })
+    assert.match(await succeed('baseline', 'forget', 'total', '--who', 'me'), /^forgotten/)
+    assert.deepEqual(aggregator.lastAsked('ForgetBaseline'), { scope: 'total', target: 'total', who: 'me' })
   })
 
   it('flows sends every filter, protocols by name', async () => {

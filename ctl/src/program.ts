@@ -5,6 +5,7 @@ import { CommandError, usageError } from './command-error.js'
 import { agentsCommand } from './commands/agents.js'
 import { attacksCommand } from './commands/attacks.js'
 import { bansCommand } from './commands/bans.js'
+import { baselineCommand } from './commands/baseline.js'
 import { completionCommand } from './commands/completion.js'
 import { doctorCommand } from './commands/doctor.js'
 import { explainCommand } from './commands/explain.js'
@@ -87,6 +88,7 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
     explainCommand(world),
     bansCommand(world),
     attacksCommand(world),
+    baselineCommand(world),
     flowsCommand(world),
     talkersCommand(world),
     doctorCommand(world, exitWith),

@@ -8,12 +8,16 @@ import type { Ban } from '@flowdam/aggregator/internal/bans/ban'
 import { Bans } from '@flowdam/aggregator/internal/bans/bans'
 import { Journal } from '@flowdam/aggregator/internal/bans/journal'
 import { banRulesOf } from '@flowdam/aggregator/internal/config/rules'
+import { Baselines } from '@flowdam/aggregator/internal/detect/baseline/baselines'
 import { Detector } from '@flowdam/aggregator/internal/detect/detector'
 import { delta, hostDeltas } from '@flowdam/aggregator/internal/testing/delta-agent'
 import { quietLog } from '@flowdam/aggregator/internal/testing/quiet-log'
 import { ATTACK_VECTORS, DeltaClass } from '@flowdam/proto'
 
 const INTERVAL_MS = 100
+/** By the scene's clock; and the week that then begins, Monday 2026-11-16 00:00 UTC. */
+const START = 1_000_000
+const MONDAY = Date.UTC(2026, 10, 16)
 
 /** The configuration of a small provider, as the documentation advises. */
 const CONFIG = `
@@ -50,11 +54,12 @@ export interface Traffic {
 export class Scene {
   readonly #folder = mkdtempSync(join(tmpdir(), 'flowdam-scenario-'))
   readonly detector: Detector
+  readonly baselines: Baselines
   readonly attacks: Attacks
   readonly bans: Bans
   /** Hook calls, `ban 203.0.113.9/32 at 300`; times since the scene's first attack began. */
   readonly hooks: { action: string; ban: Ban; atMs: number }[] = []
-  #now = 1_000_000
+  #now = START
   #seq = 0
 
   constructor(config = CONFIG) {
@@ -72,7 +77,14 @@ export class Scene {
       log: quietLog(),
       clock,
     })
+    this.baselines = new Baselines({
+      log: quietLog(),
+      maxProfiles: 1024,
+      wallClock: () => MONDAY + this.#now - START,
+      suppressed: (address) => this.bans.covering(address) !== undefined,
+    })
     this.detector = new Detector({
+      baselines: this.baselines,
       policies: policiesOf(parsed),
       counters: { maxAddresses: 4096, maxEntries: 1e6, idleMs: 60_000 },
       clock,
@@ -90,14 +102,28 @@ export class Scene {
     return this.#now
   }
 
+  /** Hours since the scene's week began. */
+  get hour(): number {
+    return (this.#now - START) / 3_600_000
+  }
+
+  /** Weeks go by, a message each minute; `pps` of the traffic takes hours since the week began. */
+  live(hours: number, traffic: readonly Traffic[]): void {
+    const minute = traffic.map((each) => ({
+      ...each,
+      pps: typeof each.pps === 'number' ? each.pps : () => (each.pps as (hour: number) => number)(this.hour),
+    }))
+    for (let done = 0; done < hours * 60; done++) this.play(60, minute, 60_000)
+  }
+
   /** All of it at the same time, for so long, agent interval by agent interval. */
-  play(seconds: number, traffic: readonly Traffic[]): void {
+  play(seconds: number, traffic: readonly Traffic[], intervalMs = INTERVAL_MS): void {
     const rests = traffic.map(() => 0)
-    for (let ms = 0; ms < seconds * 1000; ms += INTERVAL_MS) {
-      this.#now += INTERVAL_MS
+    for (let ms = 0; ms < seconds * 1000; ms += intervalMs) {
+      this.#now += intervalMs
       const entries = traffic.flatMap((each, index) => {
         const pps = typeof each.pps === 'number' ? each.pps : each.pps(ms)
-        const exact = (pps * INTERVAL_MS) / 1000 + (rests[index] ?? 0)
+        const exact = (pps * intervalMs) / 1000 + (rests[index] ?? 0)
         const packets = Math.floor(exact)
         rests[index] = exact - packets
         if (packets === 0) return []
@@ -106,11 +132,12 @@ export class Scene {
           direction: each.direction === 'outgoing' ? 1 : 0,
           vector: ATTACK_VECTORS.find(({ name }) => name === each.vector)?.number ?? 0,
           marks: each.fragments ? 1 : 0,
-          flows: Math.round((each.flows ?? 10) / 10),
+          flows: Math.round(((each.flows ?? 10) * intervalMs) / 1000),
         })
       })
-      this.detector.onHostDeltas('edge1', hostDeltas(++this.#seq, INTERVAL_MS, entries, this.#now), this.#now)
+      this.detector.onHostDeltas('edge1', hostDeltas(++this.#seq, intervalMs, entries, this.#now), this.#now)
       if (this.#now % 1000 === 0) {
+        this.detector.tick()
         this.attacks.tick()
         this.bans.tick()
       }

@@ -11,6 +11,7 @@ import type { HostServiceServer } from '@flowdam/proto'
 import type { Bans } from '../bans/bans.js'
 import type { Detector } from '../detect/detector.js'
 import type { HostView, TopOrder } from '../detect/views.js'
+import { basisOf } from './basis.js'
 import { apiBan, apiDirection, apiHost, directionFrom } from './convert.js'
 import { unary } from './status-error.js'
 
@@ -53,12 +54,14 @@ export function hostService(detector: Detector, bans: Bans, log: Logger): HostSe
       )
       return {
         rates,
-        thresholds: host.thresholds.map(({ limit, current, of }) => ({
+        thresholds: host.thresholds.map(({ limit, rate, current, of, learned }) => ({
           direction: apiDirection(limit.direction),
           metric: limit.metric,
-          threshold: limit.rate,
+          threshold: rate,
           current,
           of,
+          source: learned?.inForce ? 'learned' : 'configured',
+          basis: basisOf(learned),
         })),
         ban: ban && apiBan(ban),
         reason: explain(host, bans),
@@ -80,9 +83,10 @@ export function explain(host: HostView, bans: Bans): string {
   const group = host.policy.hostgroup ? `hostgroup '${host.policy.hostgroup}'` : 'no hostgroup'
   if (!nearest)
     return `Not banned: ${group} and the defaults set no threshold for ${host.policy.prefix.text}.`
-  const share = nearest.current / nearest.limit.rate
+  const share = nearest.current / nearest.rate
   const whose = nearest.of === '' ? '' : ` of ${nearest.of} together`
-  const distance = `${nearest.limit.direction} ${nearest.limit.metric}${whose} is at ${Math.round(share * 100)} % of its threshold (${group})`
+  const basis = nearest.learned?.inForce ? `, learned as ${basisOf(nearest.learned)}` : ''
+  const distance = `${nearest.limit.direction} ${nearest.limit.metric}${whose} is at ${Math.round(share * 100)} % of its threshold (${group}${basis})`
   if (share <= 1) return `Not banned: ${distance} and nothing else is nearer.`
   if (!bans.rules.enabled) return `Not banned although ${distance}: ban.enabled is false.`
   const prefix = { bytes: host.address, length: 128, text: formatPrefix(host.address, 128) }

@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { type ConfigIssue, contains, formatHostPort, isIpv4, isLoopback, PrefixSet } from '@flowdam/common'
 import { parseLevel } from '../detect/policies.js'
+import { checkBaselines } from './check-baselines.js'
 import type { AggregatorConfig } from './schema.js'
 
 /** What a schema cannot say: how the parts of the file fit together, and the world around it. */
@@ -10,6 +11,7 @@ export function checkAggregatorConfig(config: AggregatorConfig): ConfigIssue[] {
   return [
     ...checkListen(config),
     ...checkHostgroups(config),
+    ...checkBaselines(config),
     ...checkGuards(config),
     ...checkHooks(config),
     ...checkLimits(config),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseAggregatorConfig } from './load.js'
+import { parseAddress } from '@flowdam/common'
+import { stringify } from 'yaml'
+import { parseAggregatorConfig, policiesOf } from './load.js'
 import { diffConfig, presentConfig } from './present.js'
 
 const parse = (text: string) => parseAggregatorConfig('aggregator.yaml', text)
@@ -75,6 +77,39 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
         `${NETWORKS}hostgroups:\n  - { name: a, prefixes: [203.0.113.5/24] }`,
         /did you mean 203\.0\.113\.0\/24\?/,
       ],
+      [
+        `${NETWORKS}thresholds: { baseline: { factr: 5 } }`,
+        /^2:27: thresholds\.baseline\.factr: unknown key; did you mean 'factor'\?$/,
+      ],
+      [`${NETWORKS}thresholds: { baseline: { factor: 1 } }`, /thresholds\.baseline\.factor: at least 1\.5/],
+      [
+        `${NETWORKS}thresholds: { baseline: { learn: 5m, floor: { pps: 1k } } }`,
+        /thresholds\.baseline\.learn: from 1h to 28d/,
+      ],
+      [
+        `${NETWORKS}thresholds: { baseline: { floor: { ppps: 1k } } }`,
+        /thresholds\.baseline\.floor\.ppps: unknown key; did you mean 'pps'\?$/,
+      ],
+      [
+        `${NETWORKS}thresholds: { baseline: {} }`,
+        /^2:15: thresholds\.baseline: nothing would be learned: name each/,
+      ],
+      [
+        `${NETWORKS}thresholds: { baseline: { floor: { pps: 1k }, ceiling: { bps: 1G } } }`,
+        /thresholds\.baseline\.ceiling\.bps: 'bps' is not learned: it has no floor/,
+      ],
+      [
+        `${NETWORKS}thresholds: { baseline: { floor: { pps: 1k }, ceiling: { pps: 1k } } }`,
+        /thresholds\.baseline\.ceiling\.pps: a ceiling of 1000 is not above the floor of 1000/,
+      ],
+      [
+        `${NETWORKS}thresholds: { incoming: { pps: 1k } }\nhostgroups:\n  - { name: a, prefixes: [203.0.113.0/25], baseline: { floor: { pps: 2k } } }`,
+        /^4:\d+: hostgroups\.0\.baseline\.floor\.pps: a floor of 2000 is not below the configured incoming threshold of 1000/,
+      ],
+      [
+        `${NETWORKS}thresholds: { total: { baseline: { learn: 7d } } }`,
+        /thresholds\.total\.baseline: nothing would be learned/,
+      ],
       [`${NETWORKS}thresholds: { incoming: { ppps: 1 } }`, /did you mean 'pps'\?/],
       [`${NETWORKS}thresholds: { incoming: { pps: 0 } }`, /^2:\d+: thresholds\.incoming\.pps: .*write 'off'/],
       [`${NETWORKS}thresholds: { incoming: { pps: fast } }`, /'fast' is not a rate/],
@@ -133,5 +168,39 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
       'hostgroups.b.incoming.pps: 2000 → 3000',
     ])
     assert.deepEqual(diffConfig(before, before), [])
+  })
+
+  it('inherits baselines one by one, and prints them as a valid file again', () => {
+    const text = `${NETWORKS}
+thresholds: { incoming: { pps: 50k, bps: 1G }, baseline: { factor: 4, floor: { pps: 1k } } }
+hostgroups:
+  - { name: a, prefixes: [203.0.113.0/25], baseline: { learn: 3d, floor: { bps: 10M }, ceiling: { pps: 80k } } }
+  - { name: b, prefixes: [203.0.113.0/28], baseline: off }
+  - { name: c, prefixes: [203.0.113.192/26], baseline: { direction: both } }`
+    const config = parse(text)
+    const rules = (address: string) =>
+      policiesOf(config)
+        .policyFor(parseAddress(address))
+        ?.limits.filter(({ learn }) => learn)
+        .map(({ direction, metric, learn }) => [
+          direction,
+          metric,
+          learn?.floor,
+          learn?.ceiling,
+          learn?.hours,
+        ])
+    assert.deepEqual(rules('203.0.113.130'), [['incoming', 'pps', 1000, 50_000, 168]])
+    assert.deepEqual(rules('203.0.113.100'), [
+      ['incoming', 'pps', 1000, 80_000, 72],
+      ['incoming', 'bps', 10e6, 1e9, 72],
+    ])
+    assert.deepEqual(rules('203.0.113.1'), [])
+    assert.deepEqual(rules('203.0.113.200'), [
+      ['incoming', 'pps', 1000, 50_000, 168],
+      ['outgoing', 'pps', 1000, Number.POSITIVE_INFINITY, 168],
+    ])
+    assert.deepEqual(parse(stringify(presentConfig(config))), config)
+    const changed = parse(text.replace('factor: 4', 'factor: 6'))
+    assert.deepEqual(diffConfig(config, changed), ['thresholds.baseline.factor: 4 → 6'])
   })
 })

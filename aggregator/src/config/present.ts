@@ -9,6 +9,7 @@ export function presentConfig(config: AggregatorConfig): unknown {
 
 const DURATIONS = new Set([
   'window',
+  'learn',
   'duration',
   'max_duration',
   'hold_off',

@@ -74,11 +74,37 @@ const zCarpet = z.record(z.string(), z.strictObject(directionShape)).superRefine
   }
 })
 
+const zFloors = z.strictObject(
+  Object.fromEntries(
+    METRICS.map((metric) => [metric, zRate.refine((rate) => rate > 0, 'above 0').optional()]),
+  ) as Record<Metric, z.ZodOptional<typeof zRate>>,
+)
+
+/** Learned thresholds, or `off` to undo inherited ones (null). */
+const zBaseline = z.preprocess(
+  (input) => (input === 'off' || input === false ? null : input),
+  z
+    .strictObject({
+      factor: z.number().min(1.5, 'at least 1.5: ordinary days differ by more').max(1000).optional(),
+      learn: zDuration
+        .refine(
+          (ms) => ms >= 3_600_000 && ms <= 28 * 86_400_000,
+          'from 1h to 28d; 7d knows every hour of the week',
+        )
+        .optional(),
+      direction: z.enum(['incoming', 'outgoing', 'both']).optional(),
+      floor: zFloors.optional(),
+      ceiling: zFloors.optional(),
+    })
+    .nullable(),
+)
+
 const policyShape = {
   ...directionShape,
   window: zWindow.optional(),
   carpet: zCarpet.optional(),
-  total: z.strictObject(directionShape).optional(),
+  total: z.strictObject({ ...directionShape, baseline: zBaseline.optional() }).optional(),
+  baseline: zBaseline.optional(),
 }
 
 const zHostgroup = z.strictObject({
@@ -134,6 +160,7 @@ export const aggregatorSchema = z.strictObject({
       max_addresses: zRate.default(1_048_576),
       max_entries: zRate.default(16_777_216),
       max_prefixes: zRate.default(65_536),
+      max_baselines: zRate.default(65_536),
     })
     .prefault({}),
   ban: zBan.prefault({}),

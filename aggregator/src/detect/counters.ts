@@ -27,6 +27,16 @@ export const DEFAULT_COUNTERS: CountersOptions = {
 /** Idle rows given back at one advance: bounds the time that it takes. */
 const RECLAIM_STEP = 10_000
 
+/** Addresses with thresholds of their own, by a number each. */
+export interface OwnPolicies {
+  /** Numbers are below this. */
+  readonly capacity: number
+  /** The number of the address in words[at .. at + 3], or -1. */
+  find(words: Uint32Array, at: number): number
+  /** What holds for it; `base` is what would. */
+  policyOf(own: number, base: Policy): Policy
+}
+
 export interface CounterLosses {
   /** Delta entries for addresses outside all networks. */
   notProtected: number
@@ -54,15 +64,22 @@ export class Counters {
   readonly #memory: RowMemory
   /** Keeps the compiler from leaving a fetch out. */
   fetched = 0
+  readonly #own: OwnPolicies | undefined
+  /** Of the policy set, then addresses' own; rows have an index into it. */
+  readonly #policies: Policy[]
   #stamp = 0
   readonly #idle: IdleQueue
   #heldEntries = 0
   #now = 0
 
-  constructor(policies: PolicySet, options: CountersOptions = DEFAULT_COUNTERS) {
+  constructor(policies: PolicySet, options: CountersOptions = DEFAULT_COUNTERS, own?: OwnPolicies) {
     const rows = options.maxAddresses
     this.#options = options
     this.policies = policies
+    this.#own = own
+    // All of it at once: an array that is filled here and there would turn into a hash table.
+    this.#policies = new Array(policies.policies.length + (own?.capacity ?? 0))
+    for (const [index, policy] of policies.policies.entries()) this.#policies[index] = policy
     this.#memory = new RowMemory(rows, policies.windowsMs.length, policies.layout.slots)
     this.table = new AddressTable(this.#memory)
     this.over = new Int32Array(rows)
@@ -79,9 +96,32 @@ export class Counters {
   }
 
   policyOfRow(row: number): Policy {
-    return this.policies.policies[
+    return this.#policies[
       this.#memory.words[row * this.#memory.wordStride + RowWord.policy] as number
     ] as Policy
+  }
+
+  /** The number that OwnPolicies has for the row's address, or -1. */
+  ownOfRow(row: number): number {
+    const index = this.#memory.words[row * this.#memory.wordStride + RowWord.policy] as number
+    return Math.max(-1, index - this.policies.policies.length)
+  }
+
+  giveOwn(row: number, own: number, policy: Policy): void {
+    const index = this.policies.policies.length + own
+    this.#policies[index] = policy
+    this.#memory.words[row * this.#memory.wordStride + RowWord.policy] = index
+  }
+
+  takeOwn(row: number): void {
+    const index = this.policies.indexOf(this.table.address(row)) ?? 0
+    this.#memory.words[row * this.#memory.wordStride + RowWord.policy] = index
+  }
+
+  /** Whether something of the row was over a threshold since then. */
+  firedSince(row: number, since: number): boolean {
+    const last = Math.max(this.lastFired[row * 2] as number, this.lastFired[row * 2 + 1] as number)
+    return last !== 0 && last >= since
   }
 
   cellOfRow(row: number): number {
@@ -169,7 +209,7 @@ export class Counters {
   /** Notes rows over a budget. Sums only grow within a message, so each row's last entry decides. */
   #compare(rows: Int32Array, from: number, to: number, stretch: readonly number[]): void {
     const { words: info, wordStride, sums } = this.#memory
-    const { policies } = this.policies
+    const policies = this.#policies
     for (let i = from; i < to; i++) {
       const row = rows[i] as number
       if (row === NO_ROW || (i + 1 < to && rows[i + 1] === row)) continue
@@ -204,7 +244,12 @@ export class Counters {
     const { words: info, wordStride } = this.#memory
     const at = row * wordStride
     info[at + RowWord.policy] = policy
-    const { group } = this.policies.policies[policy] as Policy
+    const base = this.policies.policies[policy] as Policy
+    const { group } = base
+    if (this.#own && base.learns.length > 0) {
+      const own = this.#own.find(words, key)
+      if (own >= 0) this.giveOwn(row, own, this.#own.policyOf(own, base))
+    }
     const cell = this.cells.take(address, group)
     if (cell >= this.cells.room) {
       this.cells.room = Math.max(256, cell * 2)

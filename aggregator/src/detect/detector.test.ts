@@ -7,7 +7,8 @@ import fc from 'fast-check'
 import { delta, hostDeltas } from '../testing/delta-agent.js'
 import type { Detection } from './detection.js'
 import { Detector } from './detector.js'
-import { type DetectionSource, PolicySet, type Thresholds } from './policies.js'
+import type { Thresholds } from './limits.js'
+import { type DetectionSource, PolicySet } from './policies.js'
 
 const VICTIM = '203.0.113.9'
 

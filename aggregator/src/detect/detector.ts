@@ -2,12 +2,15 @@
 import { formatAddress, formatPrefix } from '@flowdam/common'
 import type { HostDeltas } from '@flowdam/proto'
 import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
+import { Attendance } from './attendance.js'
+import type { Baselines } from './baseline/baselines.js'
 import type { Aggregate } from './cells.js'
 import { type CounterLosses, Counters, type CountersOptions } from './counters.js'
 import type { Detection, Scope } from './detection.js'
 import { measure } from './measure.js'
-import type { Limit, Policy, PolicySet } from './policies.js'
+import type { Policy, PolicySet } from './policies.js'
 import { type HostRates, ratesOf } from './sample.js'
+import { findSharers } from './sharers.js'
 import { Slice } from './slice.js'
 import { DIRECTIONS, type Direction } from './slots.js'
 import { Timeline } from './timeline.js'
@@ -26,6 +29,8 @@ import { type Worst, worstLimit } from './worst-limit.js'
 export interface DetectorOptions {
   policies: PolicySet
   counters?: CountersOptions
+  /** Learned thresholds; without, the configured ones alone decide. */
+  baselines?: Baselines
   onDetection: (detection: Detection) => void
   /** Milliseconds, monotonic. */
   clock?: () => number
@@ -40,13 +45,13 @@ const MANY_CELLS = 4096
 const EVALUATE_MS = 50
 /** Least time between two looks at an aggregate's addresses, which goes through all rows. */
 const LOOK_MS = 200
-/** Addresses that a detection of an aggregate names. */
-const MOST_HOSTS = 256
 
 /** Takes host deltas, keeps exact window sums, and says when a threshold is exceeded. */
 export class Detector implements DeltaSink {
   readonly #options: DetectorOptions
   readonly #clock: () => number
+  readonly #baselines: Baselines | undefined
+  readonly #attendance = new Attendance()
   readonly #repeatMs: number
   readonly #timelines = new Map<string, { timeline: Timeline; lastSeq: number }>()
   #counters: Counters
@@ -64,17 +69,29 @@ export class Detector implements DeltaSink {
     this.#options = options
     this.#clock = options.clock ?? (() => performance.now())
     this.#repeatMs = options.repeatMs ?? 500
-    this.#counters = new Counters(options.policies, options.counters)
-    this.#views = new Views(() => this.#counters, this.#clock)
+    this.#baselines = options.baselines
+    this.#counters = this.#newCounters(options.policies)
+    this.#views = new Views(
+      () => this.#counters,
+      this.#clock,
+      () => this.#baselines?.learner,
+    )
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#counters.advance(this.#clock()), ADVANCE_MS)
+    this.#timer = setInterval(() => this.tick(), ADVANCE_MS)
     this.#timer.unref()
   }
 
   stop(): void {
     clearInterval(this.#timer)
+  }
+
+  /** What is due without a message: windows that end, and learning. */
+  tick(): void {
+    const now = this.#clock()
+    this.#counters.advance(now)
+    this.#baselines?.learner?.tick(this.#counters, now, this.#attendance.complete(now))
   }
 
   get trackedAddresses(): number {
@@ -104,7 +121,7 @@ export class Detector implements DeltaSink {
     const held = new Set<Slice>()
     for (const window of this.#counters.windows) for (const slice of window.slices()) held.add(slice)
     this.#pastLosses = this.losses
-    this.#counters = new Counters(policies, this.#options.counters)
+    this.#counters = this.#newCounters(policies)
     const now = this.#clock()
     for (const slice of [...held].sort((a, b) => a.endMs - b.endMs)) {
       slice.holders = 0
@@ -114,12 +131,18 @@ export class Detector implements DeltaSink {
     Object.assign(this.#counters.losses, { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 })
   }
 
+  #newCounters(policies: PolicySet): Counters {
+    return new Counters(policies, this.#options.counters, this.#baselines?.configure(policies))
+  }
+
   onAgentState(agent: AgentInfo, event: AgentEvent): void {
     if (event === 'connected') this.#timelines.get(agent.id)?.timeline.reset()
+    if (event === 'disconnected') this.#attendance.left(agent.id, this.#clock())
   }
 
   onHostDeltas(agentId: string, deltas: HostDeltas, _receivedAtMs: number): void {
     const now = this.#clock()
+    this.#attendance.message(agentId, now)
     let agent = this.#timelines.get(agentId)
     if (!agent) {
       agent = { timeline: new Timeline(), lastSeq: 0 }
@@ -164,14 +187,10 @@ export class Detector implements DeltaSink {
     for (const [index, direction] of DIRECTIONS.entries()) {
       const last = lastFired[row * 2 + index] as number
       if (last !== 0 && now - last < this.#repeatMs) continue
-      const worst = worstLimit(
-        policy.limits,
-        direction,
-        stretch,
-        (slot) => window.sums[base + slot] as number,
-      )
+      const worst = worstLimit(policy, direction, stretch, (slot) => window.sums[base + slot] as number)
       if (!worst) continue
       lastFired[row * 2 + index] = now
+      this.#baselines?.learner?.fired(this.#counters, row, now)
       const address = this.#counters.table.address(row)
       const prefix = { bytes: address, length: 128, text: formatPrefix(address, 128) }
       this.#detect({
@@ -202,12 +221,13 @@ export class Detector implements DeltaSink {
     for (const [index, direction] of DIRECTIONS.entries()) {
       const last = lastFired[index] as number
       if (last !== 0 && now - last < this.#repeatMs) continue
-      const worst = worstLimit(policy.limits, direction, stretch, sum)
+      const worst = worstLimit(policy, direction, stretch, sum)
       if (!worst || now - (lastLook[index] as number) < LOOK_MS) continue
       lastLook[index] = now
-      const { shared, hosts } = this.#look(aggregate, worst.limit, direction, now)
-      if (shared <= worst.limit.budget * stretch) continue
+      const { shared, hosts } = findSharers(this.#counters, aggregate, worst.limit.slot, direction, now)
+      if (shared <= worst.budget * stretch) continue
       lastFired[index] = now
+      this.#baselines?.learner?.firedTogether(this.#counters, aggregate, hosts, now)
       const perSecond = (worst.limit.factor * 1000) / policy.windowMs
       const averages = ratesOf(window.sumCells(cells), 0, policy.windowMs)
       this.#detect({
@@ -227,43 +247,15 @@ export class Detector implements DeltaSink {
     }
   }
 
-  /** Who has how much of it; an address that is over a threshold of its own is not counted: it is dealt with by itself. */
-  #look(aggregate: Aggregate, limit: Limit, direction: Direction, now: number) {
-    const counters = this.#counters
-    const window = counters.windows[aggregate.policy.window] as SlidingWindow
-    const stretch = counters.windows.map((each) => each.stretch(now))
-    const marked = new Uint8Array(counters.cells.highWater)
-    for (const cell of aggregate.cells) marked[cell] = 1
-    const hosts: { row: number; amount: number }[] = []
-    let shared = 0
-    for (let row = 0; row < counters.table.highWater; row++) {
-      if (counters.liveEntries(row) === 0 || marked[counters.cellOfRow(row)] !== 1) continue
-      const amount = window.sums[window.base(row) + limit.slot] as number
-      if (amount === 0) continue
-      const policy = counters.policyOfRow(row)
-      const own = counters.windows[policy.window] as SlidingWindow
-      const base = own.base(row)
-      const over = worstLimit(
-        policy.limits,
-        direction,
-        stretch[policy.window] as number,
-        (slot) => own.sums[base + slot] as number,
-      )
-      if (over) continue
-      shared += amount
-      hosts.push({ row, amount })
-      if (hosts.length >= MOST_HOSTS * 4) {
-        hosts.sort((a, b) => b.amount - a.amount)
-        hosts.length = MOST_HOSTS
-      }
-    }
-    hosts.sort((a, b) => b.amount - a.amount)
-    return { shared, hosts: hosts.slice(0, MOST_HOSTS) }
-  }
-
-  #detect({ limit, ratio, ...detection }: Omit<Detection, 'metric' | 'threshold'> & Worst): void {
+  #detect({
+    limit,
+    rate,
+    budget,
+    ratio,
+    ...detection
+  }: Omit<Detection, 'metric' | 'threshold'> & Worst): void {
     this.detections++
-    this.#options.onDetection({ ...detection, metric: limit.metric, threshold: limit.rate })
+    this.#options.onDetection({ ...detection, metric: limit.metric, threshold: rate })
   }
 
   /** One address now, or undefined when it is outside all networks. */

@@ -15,7 +15,7 @@ export function measure(
   layout: SlotLayout,
   which: Which,
   averages: HostRates,
-  { limit, ratio }: Worst,
+  { limit, rate, ratio }: Worst,
 ): Measured {
   const slices = [...window.slices()]
   const newest = slices.reduce<Slice | undefined>((a, b) => (a && a.endMs > b.endMs ? a : b), undefined)
@@ -29,7 +29,7 @@ export function measure(
   const now = longest > 0 ? ((sums[limit.slot] as number) * limit.factor * 1000) / longest : 0
   return {
     direction: limit.direction,
-    value: Math.max(limit.rate * ratio, now),
+    value: Math.max(rate * ratio, now),
     rates: largerRates(averages, latest),
     averages,
     mix: mixOf(recent, which, limit.direction),

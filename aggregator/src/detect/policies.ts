@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isIpv4, maskAddress, type Prefix, PrefixMap } from '@flowdam/common'
-import { DIRECTIONS, type Direction, METRICS, type Metric, SlotLayout, vectorOfMetric } from './slots.js'
-
-/** Rates per second by metric; null turns an inherited one off. bps are bits. */
-export type Thresholds = { readonly [M in Metric]?: number | null | undefined }
-
-export interface DirectionSource {
-  incoming?: Thresholds | undefined
-  outgoing?: Thresholds | undefined
-}
+import { type BaselineSource, type Channel, Channels, inheritBaseline, isAbout } from './baseline/rule.js'
+import { compileLimits, type DirectionSource, type Limits } from './limits.js'
+import { DIRECTIONS, METRICS, SlotLayout, vectorOfMetric } from './slots.js'
 
 export interface PolicySource extends DirectionSource {
   /** Milliseconds. */
@@ -16,7 +10,13 @@ export interface PolicySource extends DirectionSource {
   /** For all addresses of a prefix together, by length: `ipv4/24`, `ipv6/48`. */
   carpet?: Readonly<Record<string, DirectionSource>> | undefined
   /** For all addresses of the hostgroup, or of all networks, together. */
-  total?: DirectionSource | undefined
+  total?: TotalSource | undefined
+  /** Thresholds that are learned; null turns inherited ones off. */
+  baseline?: BaselineSource | null | undefined
+}
+
+export interface TotalSource extends DirectionSource {
+  baseline?: BaselineSource | null | undefined
 }
 
 export interface HostgroupSource extends PolicySource {
@@ -31,33 +31,15 @@ export interface DetectionSource {
   hostgroups: readonly HostgroupSource[]
 }
 
-export interface Limit {
-  direction: Direction
-  metric: Metric
-  /** Per second, in the metric's unit. */
-  rate: number
-  /** Slot in the address's row. */
-  slot: number
-  /** From the sum's unit to the metric's. */
-  factor: number
-  /** What the window may hold, in the sum's unit. */
-  budget: number
-}
-
 /** What holds for the addresses of one prefix. */
-export interface Policy {
+export interface Policy extends Limits {
   prefix: Prefix
   /** Empty where no hostgroup matches. */
   hostgroup: string
   /** Index into PolicySet.groups, -1 where no hostgroup matches. */
   group: number
-  windowMs: number
-  /** Index into PolicySet.windowsMs. */
-  window: number
-  limits: readonly Limit[]
-  /** The limits again for the hot path. */
+  /** The limits' slots again for the hot path. */
   slots: Int32Array
-  budgets: Float64Array
 }
 
 /** A length at which all addresses of a prefix are counted together. */
@@ -68,12 +50,8 @@ export interface CarpetLevel {
 }
 
 /** What holds for many addresses together. */
-export interface AggregatePolicy {
+export interface AggregatePolicy extends Limits {
   hostgroup: string
-  windowMs: number
-  /** Index into PolicySet.windowsMs. */
-  window: number
-  limits: readonly Limit[]
 }
 
 export const DEFAULT_WINDOW_MS = 1000
@@ -86,6 +64,8 @@ export class PolicySet {
   /** Hostgroup names by group index. */
   readonly groups: readonly string[]
   readonly layout: SlotLayout
+  /** What is learned of any address, hostgroup or total. */
+  readonly channels: readonly Channel[]
   /** Lengths that some threshold is about, longest first. */
   readonly levels: readonly CarpetLevel[]
   /** Thresholds of hostgroups in total by group index; undefined without any. */
@@ -112,6 +92,7 @@ export class PolicySet {
         ...inherit(from, own),
         window: own.window ?? from.window ?? DEFAULT_WINDOW_MS,
         carpet: inheritCarpet(from.carpet, own.carpet),
+        baseline: inheritBaseline(from.baseline, own.baseline),
       }
       const inherited = group < 0 ? (parent?.group ?? -1) : group
       parents.set(prefix, { effective, group: inherited })
@@ -124,29 +105,25 @@ export class PolicySet {
     this.windowsMs = [...windows].sort((a, b) => a - b)
     this.groups = source.hostgroups.map((hostgroup) => hostgroup.name)
     this.layout = new SlotLayout(vectorsOf(source))
+    const channels = new Channels()
+    this.channels = channels.list
+    const compile = (own: DirectionSource, baseline: BaselineSource | null | undefined, windowMs: number) =>
+      compileLimits(own, baseline, windowMs, this.windowsMs.indexOf(windowMs), this.layout, channels)
     this.policies = drafts.map(({ prefix, group, effective }) => {
-      const limits = compileLimits(effective, effective.window, this.layout)
-      return {
-        prefix,
-        hostgroup: this.groups[group] ?? '',
-        group,
-        windowMs: effective.window,
-        window: this.windowsMs.indexOf(effective.window),
-        limits,
-        slots: Int32Array.from(limits, (limit) => limit.slot),
-        budgets: Float64Array.from(limits, (limit) => limit.budget),
-      }
+      const compiled = compile(effective, effective.baseline, effective.window)
+      const slots = Int32Array.from(compiled.limits, (limit) => limit.slot)
+      return { prefix, hostgroup: this.groups[group] ?? '', group, slots, ...compiled }
     })
     this.#byPrefix = new PrefixMap(this.policies.map((policy, index) => [policy.prefix, index] as const))
     const aggregate = (
-      own: DirectionSource | undefined,
+      own: TotalSource | undefined,
       windowMs: number,
       hostgroup: string,
     ): AggregatePolicy | undefined => {
-      const limits = compileLimits(own ?? {}, windowMs, this.layout)
-      if (limits.length === 0) return undefined
-      return { hostgroup, windowMs, window: this.windowsMs.indexOf(windowMs), limits }
+      const compiled = compile(own ?? {}, own?.baseline, windowMs)
+      return compiled.limits.length === 0 ? undefined : { hostgroup, ...compiled }
     }
+    const nothing = { hostgroup: '', ...compile({}, undefined, DEFAULT_WINDOW_MS) }
     this.total = aggregate(source.thresholds.total, totalWindow, '')
     this.groupTotals = source.hostgroups.map(({ name, total, window }) =>
       aggregate(total, window ?? totalWindow, name),
@@ -162,7 +139,7 @@ export class PolicySet {
         if (prefix.length > level.length || isIpv4(prefix.bytes) !== level.ipv4) continue
         const policy = aggregate(effective.carpet[key], effective.window, this.groups[group] ?? '')
         // One without limits hides a wider prefix's, as `off` asks for.
-        map.set(prefix, policy ?? { hostgroup: '', windowMs: 0, window: 0, limits: [] })
+        map.set(prefix, policy ?? nothing)
       }
       return map
     })
@@ -191,6 +168,7 @@ export class PolicySet {
 }
 
 interface Effective extends DirectionSource {
+  baseline: BaselineSource | null | undefined
   window: number
   carpet: Readonly<Record<string, DirectionSource>>
 }
@@ -216,30 +194,20 @@ export function parseLevel(key: string): CarpetLevel {
 
 /** Vectors that any threshold names. */
 function vectorsOf(source: DetectionSource): number[] {
-  const policies = [source.thresholds, ...source.hostgroups]
-  const sources = policies.flatMap(({ carpet, total, ...own }): DirectionSource[] => [
-    own,
-    ...Object.values(carpet ?? {}),
-    ...(total ? [total] : []),
-  ])
-  return sources.flatMap((own) =>
-    DIRECTIONS.flatMap((direction) =>
-      METRICS.filter((metric) => typeof own[direction]?.[metric] === 'number').flatMap(
-        (metric) => vectorOfMetric(metric) ?? [],
-      ),
-    ),
+  const sources = [source.thresholds, ...source.hostgroups].flatMap(
+    ({ carpet, total, ...own }): TotalSource[] => [
+      own,
+      ...Object.values(carpet ?? {}),
+      ...(total ? [total] : []),
+    ],
   )
-}
-
-function compileLimits(source: DirectionSource, windowMs: number, layout: SlotLayout): Limit[] {
-  const limits: Limit[] = []
-  for (const direction of DIRECTIONS) {
-    for (const metric of METRICS) {
-      const rate = source[direction]?.[metric]
-      if (rate === undefined || rate === null) continue
-      const { slot, factor } = layout.place(direction, metric)
-      limits.push({ direction, metric, rate, slot, factor, budget: (rate * windowMs) / 1000 / factor })
-    }
-  }
-  return limits
+  const named = (of: TotalSource) =>
+    DIRECTIONS.flatMap((direction) =>
+      METRICS.filter(
+        (metric) =>
+          typeof of[direction]?.[metric] === 'number' ||
+          (of.baseline && isAbout(of.baseline, direction) && typeof of.baseline.floor?.[metric] === 'number'),
+      ),
+    )
+  return sources.flatMap((own) => named(own).flatMap((metric) => vectorOfMetric(metric) ?? []))
 }

@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatAddress, parseAddress } from '@flowdam/common'
 import { NO_ROW } from './address-table.js'
+import type { Learner } from './baseline/learner.js'
+import { type LearnedState, learnedState } from './baseline/report.js'
+import type { Subject } from './baseline/subject.js'
 import type { Counters } from './counters.js'
 import type { Scope } from './detection.js'
-import type { Limit, Policy } from './policies.js'
+import { type Limit, type Limits, rateInForce } from './limits.js'
+import type { Policy } from './policies.js'
 import { type HostRates, NO_RATES, ratesOf } from './sample.js'
 import { DIRECTION_SLOTS, type Direction, FLOWS_SLOT } from './slots.js'
 import type { SlidingWindow } from './window.js'
+
+export interface ThresholdView {
+  limit: Limit
+  /** In force, per second in the metric's unit. */
+  rate: number
+  current: number
+  of: string
+  /** Where it can be learned: what was, and whether that is in force. */
+  learned: LearnedState | undefined
+}
 
 export interface HostView {
   address: Uint8Array
   policy: Policy
   rates: HostRates
   /** Nearest to firing first. `of` names what is counted: empty for the address itself. */
-  thresholds: { limit: Limit; current: number; of: string }[]
+  thresholds: ThresholdView[]
 }
 
 /** All packets, per second. */
@@ -41,45 +55,58 @@ export type TopOrder = 'pps' | 'bps' | 'flows'
 export class Views {
   readonly #counters: () => Counters
   readonly #clock: () => number
+  readonly #learner: () => Learner | undefined
 
-  constructor(counters: () => Counters, clock: () => number) {
+  constructor(counters: () => Counters, clock: () => number, learner: () => Learner | undefined) {
     this.#counters = counters
     this.#clock = clock
+    this.#learner = learner
   }
 
   /** One address now, or undefined when it is outside all networks. */
   host(address: string | Uint8Array): HostView | undefined {
     const bytes = typeof address === 'string' ? parseAddress(address) : address
     const counters = this.#counters()
-    const policy = counters.policies.policyFor(bytes)
-    if (!policy) return undefined
+    const learner = this.#learner()
+    const base = counters.policies.policyFor(bytes)
+    if (!base) return undefined
     counters.advance(this.#clock())
-    const row = counters.table.find(new Uint32Array(bytes.slice().buffer), 0)
+    const words = new Uint32Array(bytes.slice().buffer)
+    const row = counters.table.find(words, 0)
+    const subject = learner?.subject('host', formatAddress(bytes))
+    const policy = learner && subject ? learner.policyOf(subject.index, base) : base
     const window = counters.windows[policy.window] as SlidingWindow
-    const base = row === NO_ROW ? 0 : window.base(row)
-    const thresholds = policy.limits.map((limit) => ({
-      limit,
-      current:
-        row === NO_ROW
-          ? 0
-          : ((window.sums[base + limit.slot] as number) * limit.factor * 1000) / policy.windowMs,
-      of: '',
-    }))
+    const at = row === NO_ROW ? 0 : window.base(row)
+    const own = (slot: number) => (row === NO_ROW ? 0 : (window.sums[at + slot] as number))
+    const thresholds = this.#thresholds(policy, own, '', subject)
     const aggregates = row === NO_ROW ? [] : counters.cells.aggregatesOf(counters.cellOfRow(row))
-    for (const { name, policy: shared, cells } of aggregates) {
-      const from = counters.windows[shared.window] as SlidingWindow
-      const sums = from.sumCells(cells)
-      for (const limit of shared.limits) {
-        const current = ((sums[limit.slot] as number) * limit.factor * 1000) / shared.windowMs
-        thresholds.push({ limit, current, of: name })
-      }
+    for (const { scope, name, policy: shared, cells } of aggregates) {
+      const sums = (counters.windows[shared.window] as SlidingWindow).sumCells(cells)
+      const group = scope === 'prefix' ? undefined : learner?.subject(scope, name)
+      thresholds.push(...this.#thresholds(shared, (slot) => sums[slot] as number, name, group))
     }
     return {
       address: bytes,
       policy,
-      rates: row === NO_ROW ? NO_RATES : ratesOf(window.sums, base, policy.windowMs),
-      thresholds: thresholds.sort((a, b) => b.current / b.limit.rate - a.current / a.limit.rate),
+      rates: row === NO_ROW ? NO_RATES : ratesOf(window.sums, at, policy.windowMs),
+      thresholds: thresholds.sort((a, b) => b.current / b.rate - a.current / a.rate),
     }
+  }
+
+  /** Those that are in force. */
+  #thresholds(
+    policy: Limits,
+    sum: (slot: number) => number,
+    of: string,
+    subject: Subject | undefined,
+  ): ThresholdView[] {
+    return policy.limits.flatMap((limit, k) => {
+      const rate = rateInForce(policy, k)
+      if (rate === Number.POSITIVE_INFINITY) return []
+      const current = (sum(limit.slot) * limit.factor * 1000) / policy.windowMs
+      const unixMs = this.#learner()?.unixMs ?? 0
+      return { limit, rate, current, of, learned: limit.learn && learnedState(limit.learn, subject, unixMs) }
+    })
   }
 
   /** The busiest addresses, largest first; both directions together unless one is named. */

@@ -62,6 +62,11 @@ export class SlidingWindow {
     this.cellSums = larger
   }
 
+  /** One sum of a cell. */
+  cellSum(cell: number, slot: number): number {
+    return this.cellSums[cell * this.#layout.slots + slot] as number
+  }
+
   /** The sums of these cells together, a row's worth. */
   sumCells(cells: Iterable<number>): Float64Array {
     const { slots } = this.#layout

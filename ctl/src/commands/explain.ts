@@ -47,7 +47,13 @@ function render(
     thresholds.length === 0
       ? 'No threshold applies to this address.\n'
       : renderTable(COLUMNS, thresholds, terminal)
-  return `${verdict}\n\n${fields}\n${table}`
+  const learned = thresholds
+    .filter(({ basis }) => basis !== '')
+    .map(({ metric, of, source, basis }) => `${metric}${of === '' ? '' : ` of ${of}`}, ${source}: ${basis}`)
+    .flatMap((line) => wrap(line, terminal.width))
+    .map((line) => `${line}\n`)
+    .join('')
+  return `${verdict}\n\n${fields}\n${table}${learned === '' ? '' : `\n${learned}`}`
 }
 
 const BAR_CELLS = 20
@@ -57,6 +63,7 @@ const COLUMNS: Column<ThresholdState>[] = [
   { title: 'METRIC', cell: ({ metric, of }) => (of === '' ? metric : `${metric} of ${of}`), shrink: 'end' },
   { title: 'NOW', cell: ({ metric, current }) => formatMetric(metric, current), align: 'right' },
   { title: 'THRESHOLD', cell: ({ metric, threshold }) => formatMetric(metric, threshold), align: 'right' },
+  { title: 'FROM', cell: ({ source }) => source, dropOrder: 2 },
   { title: 'SHARE', cell: (state) => `${Math.round(share(state) * 100)} %`, align: 'right', style },
   { title: '', cell: bar, dropOrder: 1, style },
 ]

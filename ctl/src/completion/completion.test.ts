@@ -38,6 +38,7 @@ describe('completion bash, in a real bash', () => {
       'explain',
       'bans',
       'attacks',
+      'baseline',
       'flows',
       'doctor',
       'completion',

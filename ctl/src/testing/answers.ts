@@ -4,6 +4,7 @@ import {
   type Agent,
   type Attack,
   type Ban,
+  type Baseline,
   Direction,
   type Flow,
   type GetHostResponse,
@@ -196,9 +197,33 @@ export function host(address: string): GetHostResponse {
   return {
     rates: { address, hostgroup: 'default', incoming: rates(12_300), outgoing: rates(500), banned },
     thresholds: [
-      { direction: Direction.DIRECTION_INCOMING, metric: 'pps', threshold: 20_000, current: 12_300, of: '' },
-      { direction: Direction.DIRECTION_INCOMING, metric: 'bps', threshold: 1e9, current: 98_400_000, of: '' },
-      { direction: Direction.DIRECTION_OUTGOING, metric: 'syn_pps', threshold: 50_000, current: 0, of: '' },
+      {
+        direction: Direction.DIRECTION_INCOMING,
+        metric: 'pps',
+        threshold: 20_000,
+        current: 12_300,
+        of: '',
+        source: 'learned',
+        basis: '5 × 4 k, which is usual around Sunday 04:00 UTC',
+      },
+      {
+        direction: Direction.DIRECTION_INCOMING,
+        metric: 'bps',
+        threshold: 1e9,
+        current: 98_400_000,
+        of: '',
+        source: 'configured',
+        basis: '',
+      },
+      {
+        direction: Direction.DIRECTION_OUTGOING,
+        metric: 'syn_pps',
+        threshold: 50_000,
+        current: 0,
+        of: '',
+        source: 'configured',
+        basis: '',
+      },
     ],
     ban: banned ? detectedBan : undefined,
     reason: banned
@@ -343,4 +368,31 @@ export const attack: Attack = {
     spoofing: { sampled: 900, suspect: 0.25, singlePacket: 0.2, ttlDisagrees: 0.05, bogon: 0.02 },
     sample: [flow({ srcAddr: '198.51.100.53', srcPort: 53 })],
   },
+}
+
+export const baseline: Baseline = {
+  scope: 'host',
+  target: '203.0.113.5',
+  hostgroup: 'default',
+  ready: true,
+  learnedHours: 212,
+  neededHours: 168,
+  activeUnixMs: NOW,
+  metrics: [
+    {
+      direction: Direction.DIRECTION_INCOMING,
+      metric: 'pps',
+      threshold: 6000,
+      learned: true,
+      configured: 20_000,
+      usual: 1200,
+      factor: 5,
+      floor: 5000,
+      ceiling: 20_000,
+      busiest: 3000,
+      busiestHour: 'Tuesday 14:00 UTC',
+      suggested: 15_000,
+      week: Array.from({ length: 168 }, (_, hour) => (hour === 0 ? -1 : hour === 38 ? 3000 : 1200)),
+    },
+  ],
 }

@@ -6,6 +6,8 @@ import {
   type Ban,
   type BanServiceServer,
   BanServiceService,
+  type BaselineServiceServer,
+  BaselineServiceService,
   type FlowServiceServer,
   FlowServiceService,
   type GetHostRequest,
@@ -107,6 +109,16 @@ export class FakeAggregator {
         for (const ban of this.bans) call.write({ event: 'state', atUnixMs: answers.NOW, ban })
       },
     }
+    const baselineService: BaselineServiceServer = {
+      listBaselines: serve('ListBaselines', () => ({
+        baselines: [{ ...answers.baseline, metrics: answers.baseline.metrics }],
+        addresses: 17,
+        enabled: true,
+      })),
+      getBaseline: serve('GetBaseline', () => ({ baseline: answers.baseline })),
+      exportBaselines: serve('ExportBaselines', () => ({ yaml: 'networks: []\n', targets: 1 })),
+      forgetBaseline: serve('ForgetBaseline', () => ({})),
+    }
     const attackService: AttackServiceServer = {
       listAttacks: serve('ListAttacks', () => ({ attacks: [answers.attack] })),
       getAttack: serve('GetAttack', () => ({ attack: answers.attack })),
@@ -121,6 +133,7 @@ export class FakeAggregator {
     this.#server.addService(StatusServiceService, statusService)
     this.#server.addService(HostServiceService, hostService)
     this.#server.addService(BanServiceService, banService)
+    this.#server.addService(BaselineServiceService, baselineService)
     this.#server.addService(AttackServiceService, attackService)
     this.#server.addService(FlowServiceService, flowService)
     this.#port = await new Promise((resolve, reject) => {
