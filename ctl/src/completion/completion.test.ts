@@ -40,6 +40,7 @@ describe('completion bash, in a real bash', () => {
       'attacks',
       'baseline',
       'flows',
+      'talkers',
       'doctor',
       'completion',
     ])
