@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { EmbeddedEngine } from '@flowdam/aggregator/internal/store/embedded/engine'
 import { databaseOf } from '@flowdam/aggregator/internal/testing/processes'
 import { quietLog } from '@flowdam/aggregator/internal/testing/quiet-log'
+import { NO_SERVER, TestServer } from './clickhouse-server.js'
 import { deal, makeRandom } from './faults/deck.js'
 import { ModernServer } from './faults/modern-server.js'
 import { ACCOUNT, type Account, numbers, whole } from './faults/numbered.js'
@@ -19,6 +20,7 @@ const LONG = process.env['FLOWDAM_FAULTS_LONG'] === '1'
 const FAULTS = Number(process.env['FLOWDAM_FAULTS'] ?? 50)
 const SEED = Number(process.env['FLOWDAM_SEED'] ?? Math.floor(Math.random() * 1e9))
 const EMBEDDED_FAULTS = Math.ceil(FAULTS / 5)
+const OLD_FAULTS = Math.ceil(FAULTS / 7)
 /** Lasting faults, longest. */
 const LAST_MS = LONG ? 5000 : 1000
 const OUTAGE_MS = LONG ? 60_000 : 3000
@@ -162,5 +164,71 @@ describe('everything happens to the embedded database', { skip: NO_SMALL_DISK, t
     const [account] = await engine.query<Account>(ACCOUNT, {}, { timeoutMs: 60_000, maxMemoryBytes: 1e9 })
     await engine.stop()
     assert.deepEqual(numbers(account), whole(site.records.sent))
+  })
+})
+
+describe('much happens to a server of 2018', { skip: NO_SERVER, timeout: 600_000 }, () => {
+  const random = makeRandom(SEED + 2)
+  const server = new TestServer()
+  const site = new Site({ batch: 500, everyMs: 20 })
+  let proxy: FaultProxy
+
+  before(async () => {
+    await server.start()
+    await server.query(`CREATE TABLE default.netflow (day Date, ts DateTime, src String, octets UInt64, pkts UInt32, seg UInt64)
+      ENGINE = MergeTree(day, ts, 8192)`)
+    proxy = new FaultProxy({
+      serverPort: Number(new URL(server.url).port),
+      clientTimeoutMs: CLIENT_TIMEOUT_MS,
+    })
+    await proxy.start()
+    const table =
+      '{ name: netflow, columns: { day: date, ts: time, src: src_addr, octets: bytes, pkts: packets, seg: segment } }'
+    site.configure(
+      `{ engine: clickhouse, url: '${proxy.url}', database: default, timeout: ${CLIENT_TIMEOUT_MS}ms, path: ${site.daemon.folder}/store, table: ${table}, ${SPOOL} }`,
+    )
+    await site.start()
+  })
+  after(async () => {
+    await site.cleanUp()
+    await proxy?.stop()
+    await server.cleanUp()
+  })
+
+  const faults = {
+    'server killed': async () => {
+      await server.kill('SIGKILL')
+      await site.sendFor(LAST_MS * random())
+      await server.start()
+    },
+    'aggregator killed': async () => {
+      await site.kill()
+      await site.start()
+    },
+    ...Object.fromEntries(
+      // It has no tokens: what comes late would be there twice (docs/store.md).
+      MISHAPS.filter((mishap) => mishap !== 'late').map((mishap) => [
+        mishap,
+        async () => {
+          await site.sendUntil(proxy.next(mishap))
+        },
+      ]),
+    ),
+  }
+
+  it(`${OLD_FAULTS} faults (seed ${SEED}): rows = records, each once`, async (t) => {
+    const kinds = deal(Object.keys(faults) as (keyof typeof faults)[], OLD_FAULTS, random)
+    for (const kind of kinds) {
+      await faults[kind]()
+      await site.sendFor(300 * random())
+    }
+    await site.settled()
+    const { records, packets, bytes } = site.records.sent
+    t.diagnostic(`${records} records: ${kinds.join(', ')}`)
+    assert.deepEqual((await site.status()).drops, [])
+    const account = await server.query(
+      'SELECT count(), sum(pkts), sum(octets), uniqExact(src) FROM default.netflow',
+    )
+    assert.deepEqual(account.split('\t').map(Number), [records, packets, bytes, records])
   })
 })

@@ -100,7 +100,7 @@ export class FaultProxy {
 
   async #pass(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.#weather === 'silent') return
-    const isInsert = (incoming.url ?? '').includes('input')
+    const isInsert = /INSERT.*(RowBinary|TabSeparated)/.test(incoming.url ?? '')
     if (isInsert) this.inserts++
     const mishap = isInsert ? this.#mishap : undefined
     if (!mishap) return this.#forward(incoming, response)

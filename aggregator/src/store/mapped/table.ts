@@ -39,9 +39,12 @@ export class MappedTable implements Target {
     this.#engine = engine
     this.table = table
     this.#name = `${identifier(engine.database)}.${identifier(table)}`
-    this.#columns = Object.keys(columns)
-    this.#fields = Object.values(columns)
-    this.#segmentColumn = this.#columns.find((column) => columns[column] === 'segment')
+    this.#segmentColumn = Object.keys(columns).find((column) => columns[column] === 'segment')
+    // An old server takes a body that breaks off for a whole one, and the value that was cut for what is left of it. The
+    // segment comes first, so that such a row has it and is found when what is there is counted and taken out.
+    const others = Object.keys(columns).filter((column) => column !== this.#segmentColumn)
+    this.#columns = this.#segmentColumn === undefined ? others : [this.#segmentColumn, ...others]
+    this.#fields = this.#columns.map((column) => columns[column] as FieldName)
   }
 
   async prepare(): Promise<void> {
