@@ -155,7 +155,10 @@ export class Loader {
     try {
       const path = await spool.deadLetter(segment, reason)
       drops.add('store', 'dead_letter', segment.rows)
-      log.error({ path, rows: segment.rows, error: reason }, 'segment set aside: FD_STORE_DEAD_LETTER')
+      log.error(
+        { code: 'FD_STORE_DEAD_LETTER', path, rows: segment.rows, error: reason },
+        'segment set aside',
+      )
       return true
     } catch (error) {
       log.error({ segment: segment.id, error: describeError(error) }, 'a segment cannot be set aside')
