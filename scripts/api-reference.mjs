@@ -25,6 +25,7 @@ const image = JSON.parse(
   }),
 )
 const reference = image.file
+  .filter(({ name }) => name.startsWith('flowdam/'))
   .toSorted((a, b) => a.name.localeCompare(b.name))
   .map(describeFile)
   .join('\n')

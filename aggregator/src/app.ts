@@ -13,17 +13,24 @@ import {
 import {
   type Config as AgentConfig,
   AttackServiceService,
+  AuditServiceService,
   BanServiceService,
   BaselineServiceService,
+  ConfigServiceService,
   FlowServiceService,
   HostServiceService,
   StatusServiceService,
 } from '@flowdam/proto'
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
+import { ApiAccess } from './access/access.js'
 import { attackService } from './api/attack-service.js'
+import { auditService } from './api/audit-service.js'
 import { banService } from './api/ban-service.js'
 import { baselineService } from './api/baseline-service.js'
+import { type ConfigInForce, configService } from './api/config-service.js'
 import { flowService } from './api/flow-service.js'
 import { hostService } from './api/host-service.js'
+import { HealthService, reflectionServices } from './api/standard-services.js'
 import { statusService } from './api/status-service.js'
 import { RowArchive } from './archive.js'
 import { Attacks } from './attacks/attacks.js'
@@ -35,6 +42,7 @@ import { BanArchive } from './bans/archive.js'
 import { Bans } from './bans/bans.js'
 import { Journal } from './bans/journal.js'
 import { policiesOf } from './config/load.js'
+import { diffConfig } from './config/present.js'
 import { banRulesOf } from './config/rules.js'
 import type { AggregatorConfig } from './config/schema.js'
 import { newFlowCounters } from './contracts.js'
@@ -59,9 +67,16 @@ import { prepareStoreFolder, Store } from './store/store.js'
 
 /** How long a stop waits for hooks that run. */
 const HOOKS_STOP_MS = 5000
+/** How often the health service looks at the store. */
+const HEALTH_EVERY_MS = 1000
+/** What the health service knows beside the aggregator as a whole. */
+const API_SERVICES = ['Status', 'Host', 'Baseline', 'Ban', 'Attack', 'Flow', 'Config', 'Audit'].map(
+  (name) => `flowdam.v1.${name}Service`,
+)
 
 /** What a reload cannot change. */
 const FIXED = ['listen', 'insecure', 'tls', 'state', 'store', 'detect'] as const
+const FIXED_API = ['listen', 'tls', 'audit'] as const
 
 /**
  * The aggregator put together, in the data's direction: ingest → detector → bans → hooks, and ingest → spool → store.
@@ -82,19 +97,30 @@ export class Aggregator {
   readonly #sources: SourceRegistry
   readonly #archive: BanArchive
   readonly #attackArchive: RowArchive
+  readonly access: ApiAccess
   readonly #grpc: GrpcEndpoint
+  /** The same as #grpc unless the API has a port of its own. */
+  readonly #apiEndpoint: GrpcEndpoint
+  readonly #health = new HealthService(['', ...API_SERVICES])
   readonly #tls: ServerTls | undefined
+  readonly #apiTls: ServerTls | undefined
+  #healthTimer: NodeJS.Timeout | undefined
   readonly #http: HttpEndpoint
   readonly #journal: Journal
   readonly #launcher: HookLauncher
   #attackSweep: NodeJS.Timeout | undefined
   readonly #stops: (() => void | Promise<void>)[] = []
   readonly #startedUnixMs = Date.now()
+  readonly #file: string
+  #loadedUnixMs = Date.now()
+  #needRestart: readonly string[] = []
   /** Losses already counted in `drops`. */
   #countedLosses = { notProtected: 0, tableFull: 0, prefixesFull: 0, refused: 0, evicted: 0, damagedFiles: 0 }
 
-  constructor(config: AggregatorConfig, log: Logger = createLogger('flowdam-aggregator')) {
+  /** `file` is where the configuration came from, for who asks. */
+  constructor(config: AggregatorConfig, log: Logger = createLogger('flowdam-aggregator'), file = '') {
     this.#config = config
+    this.#file = file
     const part = (component: string) => log.child({ component })
     const { drops, flows } = this
     this.#launcher = new HookLauncher(part('hooks'))
@@ -161,18 +187,33 @@ export class Aggregator {
     })
     this.#archive = new BanArchive(this.bans, (row) => this.#record('bans', row), part('bans'))
     this.#tls = config.tls && new ServerTls({ files: config.tls, drops, log: part('tls') })
+    this.access = new ApiAccess(config, part('api'))
+    const interceptors = [this.access.gate.interceptor]
     this.#grpc = new GrpcEndpoint({
       listen: config.listen.grpc,
       tls: this.#tls,
+      interceptors,
       log: part('grpc'),
     })
+    const { listen: apiListen, tls: apiTls, limits } = config.api
+    this.#apiTls = apiTls && new ServerTls({ files: apiTls, drops, log: part('tls') })
+    this.#apiEndpoint = apiListen
+      ? new GrpcEndpoint({
+          listen: apiListen,
+          tls: this.#apiTls,
+          interceptors,
+          // Beyond the limit itself, so that the gate sees what is over it.
+          maxMessageBytes: limits.message * 4,
+          log: part('grpc'),
+        })
+      : this.#grpc
     const { detector, bans, attacks, hooks } = this
     const agents = () => this.ingest.agents()
     const storeStatus = () => this.store.status()
     const counted = new CountedDrops(drops, () => this.#countLosses())
     const api = part('api')
     this.#grpc.add(this.ingest.definition, this.ingest.service)
-    this.#grpc.add(
+    this.#offer(
       StatusServiceService,
       statusService(
         {
@@ -189,24 +230,29 @@ export class Aggregator {
         api,
       ),
     )
-    this.#grpc.add(HostServiceService, hostService(detector, bans, api))
-    this.#grpc.add(
+    this.#offer(HostServiceService, hostService(detector, bans, api))
+    this.#offer(
       BaselineServiceService,
       baselineService(this.baselines, () => this.#config, part('baselines')),
     )
-    this.#grpc.add(BanServiceService, banService(bans, detector, api))
-    this.#grpc.add(
+    this.#offer(BanServiceService, banService(bans, detector, api))
+    this.#offer(
       AttackServiceService,
-      attackService(attacks, (limit, id) => storedAttacks(this.store, limit, id), api),
+      attackService(attacks, (what) => storedAttacks(this.store, what), api),
     )
     const turns = new Turns()
-    this.#grpc.add(
+    this.#offer(
       FlowServiceService,
       flowService(
         { flows: new FlowQueries(this.store, turns), talkers: new TalkerQueries(this.store, turns) },
         api,
       ),
     )
+    this.#offer(
+      ConfigServiceService,
+      configService(() => this.#configInForce(), api),
+    )
+    this.#offer(AuditServiceService, auditService(this.access.audit, api))
     this.#http = new HttpEndpoint({
       listen: config.listen.http,
       registry: addStoreMetrics(
@@ -220,6 +266,7 @@ export class Aggregator {
           flows,
           agents,
           storeStatus,
+          access: this.access,
         }),
         this.spool,
         this.store,
@@ -231,6 +278,11 @@ export class Aggregator {
   /** Bound address of gRPC; the port is the real one when 0 was configured. */
   get grpcAddress(): HostPort {
     return this.#grpc.address
+  }
+
+  /** That of gRPC, unless the API has a port of its own. */
+  get apiAddress(): HostPort {
+    return this.#apiEndpoint.address
   }
 
   get httpAddress(): HostPort {
@@ -245,6 +297,7 @@ export class Aggregator {
   async start(): Promise<void> {
     const steps: [() => void | Promise<void>, () => void | Promise<void>][] = [
       [() => this.#prepareFolders(), () => {}],
+      [() => this.access.start(), () => this.access.stop()],
       [() => this.#sources.start(), () => this.#sources.stop()],
       [() => this.spool.start(), () => this.spool.stop()],
       [() => this.store.start(), () => this.store.stop()],
@@ -257,7 +310,12 @@ export class Aggregator {
       [() => this.baselines.start(), () => this.baselines.stop()],
       [() => this.detector.start(), () => this.detector.stop()],
       [() => this.ingest.start(), () => this.ingest.stop()],
+      [() => this.#addStandardServices(), () => clearInterval(this.#healthTimer)],
       [() => this.#grpc.start(), () => this.#grpc.stop()],
+      [
+        () => (this.#apiEndpoint === this.#grpc ? undefined : this.#apiEndpoint.start()),
+        () => this.#apiEndpoint.stop(),
+      ],
       [() => this.#http.start(), () => this.#http.stop()],
     ]
     try {
@@ -279,24 +337,77 @@ export class Aggregator {
   /** Takes over what a running daemon can change; returns the keys that need a restart. */
   reload(config: AggregatorConfig): string[] {
     const before = this.#config
-    const needRestart = FIXED.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(config[key]))
-    this.#config = { ...config, ...pick(before, FIXED) }
+    this.access.reload(config.api)
+    const needRestart = this.#wouldNeedRestart(config)
+    const api = { ...config.api, ...pick(before.api, FIXED_API) }
+    this.access.audit.record({
+      by: 'signal',
+      peer: '',
+      method: 'reload',
+      request: { changes: diffConfig(before, config) },
+      status: 'OK',
+      error: '',
+    })
+    this.#config = { ...config, ...pick(before, FIXED), api }
+    this.#loadedUnixMs = Date.now()
+    this.#needRestart = needRestart
     this.hooks.reconfigure(hooksOf(config), config.hooks_parallel)
     this.bans.reconfigure(banRulesOf(config))
     this.detector.reconfigure(policiesOf(config))
     this.ingest.setConfig(agentConfigOf(config))
     this.#tls?.reload()
+    this.#apiTls?.reload()
     return needRestart
+  }
+
+  #wouldNeedRestart(config: AggregatorConfig): string[] {
+    const differ = (before: unknown, after: unknown) => JSON.stringify(before) !== JSON.stringify(after)
+    return [
+      ...FIXED.filter((key) => differ(this.#config[key], config[key])),
+      ...FIXED_API.filter((key) => differ(this.#config.api[key], config.api[key])).map((key) => `api.${key}`),
+    ]
+  }
+
+  #configInForce(): ConfigInForce {
+    return {
+      config: this.#config,
+      file: this.#file,
+      loadedUnixMs: this.#loadedUnixMs,
+      needRestart: this.#needRestart,
+      wouldNeedRestart: (config) => this.#wouldNeedRestart(config),
+    }
+  }
+
+  /** A service of the API, behind the gate. */
+  #offer(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
+    this.#apiEndpoint.add(this.access.gate.guarded(service), implementation)
+  }
+
+  #addStandardServices(): void {
+    for (const [service, implementation] of [...this.#health.services, ...reflectionServices()]) {
+      this.#offer(service, implementation)
+    }
+    let before = ''
+    const look = () => {
+      const status = this.store.isReady ? 'SERVING' : 'NOT_SERVING'
+      if (status !== before) this.#health.set('flowdam.v1.FlowService', status)
+      before = status
+    }
+    look()
+    this.#healthTimer = setInterval(look, HEALTH_EVERY_MS)
+    this.#healthTimer.unref()
   }
 
   health(): Health {
     const store = this.store.status()
     const spool = this.spool.status()
     const journal = this.#journal.lastError
+    const audit = this.access.audit.lastError
     const brake = this.bans.brake
     const parts = {
       store: store.state as HealthState,
       spool: spool.state,
+      audit: audit === '' ? ('ok' as const) : ('degraded' as const),
       bans: journal === '' && brake.state === 'running' ? ('ok' as const) : ('degraded' as const),
     }
     return {
@@ -306,6 +417,7 @@ export class Aggregator {
       ...(store.lastError ? { storeError: store.lastError } : {}),
       ...(spool.lastError ? { spoolError: spool.lastError } : {}),
       ...(journal ? { journalError: journal } : {}),
+      ...(audit ? { auditError: audit } : {}),
       agents: this.ingest.connected,
       bans: this.bans.activeCount,
       ...(brake.state === 'running'

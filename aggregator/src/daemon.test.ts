@@ -97,7 +97,7 @@ describe('flowdam-aggregator', { timeout: 180_000 }, () => {
   it('shows the ban, the host and the hook’s exit status over the API', async () => {
     const bans = client(BanServiceClient)
     const { bans: listed } = await answer<ListBansResponse>((done) =>
-      bans.listBans({ includeEnded: false, limit: 0 }, done),
+      bans.listBans({ includeEnded: false, limit: 0, pageToken: '' }, done),
     )
     assert.equal(listed.length, 1)
     assert.equal(listed[0]?.prefix, '203.0.113.99/32')
@@ -199,7 +199,7 @@ describe('flowdam-aggregator', { timeout: 180_000 }, () => {
     )
     const bans = client(BanServiceClient)
     const { bans: listed } = await answer<ListBansResponse>((done) =>
-      bans.listBans({ includeEnded: false, limit: 0 }, done),
+      bans.listBans({ includeEnded: false, limit: 0, pageToken: '' }, done),
     )
     assert.deepEqual(listed.map((ban) => ban.prefix).sort(), ['2001:db8::bad/128', '203.0.113.99/32'])
   })

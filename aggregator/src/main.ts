@@ -74,7 +74,7 @@ async function main(): Promise<void> {
     return
   }
   const log = createLogger('flowdam-aggregator')
-  const aggregator = new Aggregator(config, log)
+  const aggregator = new Aggregator(config, log, file)
   // From here on a signal stops cleanly, even in the middle of the start.
   onShutdown(async (signal) => {
     log.info({ signal }, 'stopping')
@@ -88,6 +88,7 @@ async function main(): Promise<void> {
       version: VERSION,
       config: file,
       grpc: formatHostPort(aggregator.grpcAddress),
+      api: formatHostPort(aggregator.apiAddress),
       http: formatHostPort(aggregator.httpAddress),
       networks: config.networks.map((prefix) => prefix.text),
       dryRun: config.ban.dry_run,

@@ -2,6 +2,8 @@
 
 import type { StoreStatus } from '@flowdam/proto'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ApiAccess } from './access/access.js'
+import { REFUSALS } from './access/counts.js'
 import type { Attacks } from './attacks/attacks.js'
 import type { Bans } from './bans/bans.js'
 import type { AgentInfo, FlowCounters } from './contracts.js'
@@ -21,6 +23,7 @@ export interface MetricSources {
   flows: FlowCounters
   agents: () => readonly AgentInfo[]
   storeStatus: () => StoreStatus
+  access: ApiAccess
 }
 
 /** Everything that moves has a counter. Values are read when Prometheus asks; docs/aggregator-config.md lists them. */
@@ -65,6 +68,16 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   }
 
   const { detector, baselines, bans, attacks, hooks, drops, flows, agents, storeStatus } = sources
+  const { counts, audit } = sources.access
+  labelled('counter', 'api_calls_total', 'API calls that ended', ['method', 'status'], () => counts.calls())
+  labelled('counter', 'api_refused_total', 'API calls not let through', ['reason'], () =>
+    REFUSALS.map((reason) => [{ reason }, counts.refused(reason)]),
+  )
+  gauge('api_calls_open', 'API calls and watches under way', () => counts.open)
+  labelled('counter', 'audit_lines_total', 'Lines for the audit log', ['result'], () => [
+    [{ result: 'written' }, audit.written],
+    [{ result: 'failed' }, audit.failed],
+  ])
   labelled('counter', 'flows_total', 'Flow records by stage', ['stage'], () =>
     Object.entries(flows).map(([stage, count]) => [{ stage }, count as number]),
   )

@@ -14,6 +14,28 @@ export interface ConfigIssue {
   message: string
 }
 
+/** A complaint with its place, both from 1. */
+export interface ConfigComplaint {
+  line: number
+  column: number
+  /** `hostgroups.0.window`; empty for the file as a whole. */
+  path: string
+  message: string
+}
+
+/** FD_CONFIG_INVALID, and each complaint for who shows them one by one. */
+export class ConfigError extends FlowdamError {
+  readonly complaints: readonly ConfigComplaint[]
+
+  constructor(file: string, complaints: readonly ConfigComplaint[], cause?: unknown) {
+    const lines = complaints.map(({ line, column, path, message }) => {
+      return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
+    })
+    super('FD_CONFIG_INVALID', lines.join('\n'), { cause })
+    this.complaints = complaints
+  }
+}
+
 /** A parsed file that still knows its lines, so that later checks can point at them. */
 export class ConfigFile<T> {
   readonly file: string
@@ -29,7 +51,7 @@ export class ConfigFile<T> {
   }
 
   /** FD_CONFIG_INVALID with `file:line:column: key: message` for each issue. */
-  error(issues: readonly ConfigIssue[]): FlowdamError {
+  error(issues: readonly ConfigIssue[]): ConfigError {
     return configError(this.file, this.#document, this.#lines, issues)
   }
 }
@@ -64,13 +86,8 @@ export function parseConfigText<S extends z.ZodType>(
   const broken = document.errors[0]
   if (broken) {
     const at = lines.linePos(broken.pos[0])
-    throw new FlowdamError(
-      'FD_CONFIG_INVALID',
-      `${file}:${at.line}:${at.col}: ${broken.message.split('\n')[0]}`,
-      {
-        cause: broken,
-      },
-    )
+    const message = broken.message.split('\n')[0] ?? ''
+    throw new ConfigError(file, [{ line: at.line, column: at.col, path: '', message }], broken)
   }
   const value: unknown = document.toJS() ?? {}
   const result = schema.safeParse(value)
@@ -132,13 +149,12 @@ function configError(
   document: Document,
   lines: LineCounter,
   issues: readonly ConfigIssue[],
-): FlowdamError {
-  const messages = issues.map((issue) => {
-    const at = position(document, lines, issue.path)
-    const key = issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : ''
-    return `${file}:${at.line}:${at.col}: ${key}${issue.message}`
+): ConfigError {
+  const complaints = issues.map(({ path, message }) => {
+    const { line, col: column } = position(document, lines, path)
+    return { line, column, path: path.map(String).join('.'), message }
   })
-  return new FlowdamError('FD_CONFIG_INVALID', messages.join('\n'))
+  return new ConfigError(file, complaints)
 }
 
 /** Line and column of a path: of the key itself where there is one, else of the nearest thing around it. */

@@ -87,7 +87,7 @@ describe('flowdam, run as a process against an aggregator', () => {
 
   it('bans list shows cause and the worst hook', async () => {
     const stdout = await succeed('bans', 'list')
-    assert.deepEqual(aggregator.lastAsked('ListBans'), { includeEnded: false, limit: 100 })
+    assert.deepEqual(aggregator.lastAsked('ListBans'), { includeEnded: false, limit: 100, pageToken: '' })
     assert.match(
       stdout,
       /^203\.0\.113\.5\/32 +incoming +pps over 20 kpps +98\.3 kpps, 1\.1 Gbit\/s .* failed /m,
@@ -132,7 +132,7 @@ describe('flowdam, run as a process against an aggregator', () => {
 
   it('attacks lists what is under way, and shows what one is made of', async () => {
     const list = await succeed('attacks')
-    assert.deepEqual(aggregator.lastAsked('ListAttacks'), { includeEnded: false, limit: 100 })
+    assert.deepEqual(aggregator.lastAsked('ListAttacks'), { includeEnded: false, limit: 100, pageToken: '' })
     assert.match(list, /203\.0\.113\.5 .*pulse \(dns_amplification\)/)
     const shown = await succeed('attacks', 'show', '20261122T044707.000-9f3a1c')
     assert.match(shown, /Made of +udp 99 %, dns 97 %/)
@@ -183,6 +183,7 @@ describe('flowdam, run as a process against an aggregator', () => {
       limit: 7,
       aggregate: true,
       orderBy: 'bytes',
+      pageToken: '',
     })
   })
 

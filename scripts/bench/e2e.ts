@@ -113,6 +113,7 @@ function totals(address: string): Promise<QueryFlowsResponse> {
     limit: 1,
     aggregate: false,
     orderBy: '',
+    pageToken: '',
   }
   return new Promise((resolve, reject) => {
     client.queryFlows(request, (error, response) => {

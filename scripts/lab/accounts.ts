@@ -32,6 +32,7 @@ const ALL: QueryFlowsRequest = {
   limit: 1,
   aggregate: false,
   orderBy: 'time',
+  pageToken: '',
 }
 
 export function addUp(reports: readonly TrafficReport[]): Sums {

@@ -61,11 +61,11 @@ export class Api {
   }
 
   listBans(includeEnded: boolean) {
-    return this.call(this.bans.listBans.bind(this.bans), { includeEnded, limit: 100 })
+    return this.call(this.bans.listBans.bind(this.bans), { includeEnded, limit: 100, pageToken: '' })
   }
 
   listAttacks(includeEnded: boolean) {
-    return this.call(this.attacks.listAttacks.bind(this.attacks), { includeEnded, limit: 1000 })
+    return this.call(this.attacks.listAttacks.bind(this.attacks), { includeEnded, limit: 1000, pageToken: '' })
   }
 
   getAttack(id: string) {

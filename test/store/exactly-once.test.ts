@@ -19,7 +19,7 @@ import { type Engine, StoreFailure } from '@flowdam/aggregator/internal/store/en
 import { Store } from '@flowdam/aggregator/internal/store/store'
 import { makeRecords } from '@flowdam/aggregator/internal/testing/records'
 import { createLogger } from '@flowdam/common'
-import type { QueryFlowsRequest } from '@flowdam/proto'
+import type { Flow, QueryFlowsRequest } from '@flowdam/proto'
 
 const LIMITS = { timeoutMs: 60_000, maxMemoryBytes: 2e9 }
 const QUERY: QueryFlowsRequest = {
@@ -34,6 +34,7 @@ const QUERY: QueryFlowsRequest = {
   limit: 0,
   aggregate: false,
   orderBy: '',
+  pageToken: '',
 }
 
 /** An engine with a fault before or behind it. */
@@ -251,6 +252,46 @@ describe('a segment is stored exactly once', { timeout: 120_000 }, () => {
     await assert.rejects(queries.query({ ...QUERY, host: "1' OR '1'='1" }), { code: 'FD_QUERY_INVALID' })
     await assert.rejects(queries.query({ ...QUERY, orderBy: 'time; DROP TABLE flows' }), {
       code: 'FD_QUERY_INVALID',
+    })
+  })
+
+  it('gives the same flows page by page, as a stream, and all at once', async () => {
+    const queries = new FlowQueries(store, new Turns())
+    // A time of their own: other tests here store hundreds of thousands.
+    const sinceUnixMs = Date.now() - 3 * 3_600_000
+    const times = { ...QUERY, sinceUnixMs, untilUnixMs: sinceUnixMs + 10_000 }
+    await push(12_000, sinceUnixMs)
+    await settled()
+    const { totalFlows } = await queries.query({ ...times, limit: 1 })
+    assert.equal(totalFlows, 12_000)
+    const sorted = (flows: readonly Flow[]) => flows.map((flow) => JSON.stringify(flow)).sort()
+    const paged = async (request: QueryFlowsRequest) => {
+      const flows: Flow[] = []
+      let pageToken = ''
+      do {
+        const page = await queries.query({ ...request, pageToken })
+        flows.push(...page.flows)
+        assert.equal(page.totalFlows, totalFlows)
+        pageToken = page.nextPageToken
+      } while (pageToken !== '')
+      return flows
+    }
+    const streamed: Flow[] = []
+    for await (const part of queries.stream(times, new AbortController().signal)) streamed.push(...part)
+    assert.equal(streamed.length, totalFlows)
+    // Pages end in the middle of flows of the same millisecond.
+    const limit = Math.ceil(totalFlows / 13)
+    const byTime = await paged({ ...times, limit })
+    assert.deepEqual(sorted(byTime), sorted(streamed))
+    assert.ok(byTime.every(({ timeUnixMs }, at) => timeUnixMs <= (byTime[at - 1]?.timeUnixMs ?? timeUnixMs)))
+    assert.deepEqual(sorted(await paged({ ...times, limit, orderBy: 'bytes' })), sorted(streamed))
+    const some: Flow[] = []
+    for await (const part of queries.stream({ ...times, limit: 42 }, new AbortController().signal))
+      some.push(...part)
+    assert.deepEqual(some, streamed.slice(0, 42))
+    const { nextPageToken } = await queries.query({ ...times, limit: 5 })
+    await assert.rejects(queries.query({ ...times, orderBy: 'bytes', pageToken: nextPageToken }), {
+      code: 'FD_ARGUMENT',
     })
   })
 

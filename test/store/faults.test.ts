@@ -32,6 +32,7 @@ function totals(address: string): Promise<QueryFlowsResponse> {
       limit: 1,
       aggregate: false,
       orderBy: '',
+      pageToken: '',
     }
     client.queryFlows(request, (error, response) => {
       client.close()

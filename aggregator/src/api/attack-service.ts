@@ -9,61 +9,56 @@ import type {
 import type { Attack } from '../attacks/attack.js'
 import type { AttackEvent, Attacks } from '../attacks/attacks.js'
 import type { AttackDetail } from '../attacks/detail/detail.js'
+import type { StoredAttacksQuery } from '../attacks/history.js'
 import { type Amount, TRAFFIC_CLASSES } from '../detect/traffic.js'
 import { apiDirection } from './convert.js'
+import { pageById, readPageToken } from './page.js'
 import { unary } from './status-error.js'
+import { sendEvents } from './watch.js'
 
 const DEFAULT_LIST = 100
 const MOST_LIST = 10_000
-const MOST_PENDING = 10_000
 
-/** Attacks that a former process wrote into the store, newest first; `id` for only that one. */
-export type StoredAttacks = (limit: number, id?: string) => Promise<Attack[]>
+/** Attacks that a former process wrote into the store, newest first. */
+export type StoredAttacks = (what: StoredAttacksQuery) => Promise<Attack[]>
 
 export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logger): AttackServiceServer {
-  const fromStore: StoredAttacks = async (limit, id) => {
+  const fromStore: StoredAttacks = async (what) => {
     try {
-      return await stored(limit, id)
+      return await stored(what)
     } catch (error) {
       log.warn({ err: describeError(error) }, 'attacks of former times are not to be had')
       return []
     }
   }
   return {
-    listAttacks: unary(log, async ({ includeEnded, limit }) => {
+    listAttacks: unary(log, async ({ includeEnded, limit, pageToken }) => {
       const most = Math.min(limit || DEFAULT_LIST, MOST_LIST)
-      const ours = attacks.list(includeEnded, most)
+      const [after] = readPageToken('attacks', pageToken) ?? []
+      const ours = attacks.list(includeEnded, Number.POSITIVE_INFINITY)
       const known = new Set(ours.map(({ id }) => id))
-      const older = includeEnded ? await fromStore(most) : []
-      const all = [...ours, ...older.filter(({ id }) => !known.has(id))]
-      return {
-        attacks: all
-          .sort((a, b) => (a.id < b.id ? 1 : -1))
-          .slice(0, most)
-          .map(apiAttack),
-      }
+      // One more than a page, so that it is known whether another follows.
+      const older = includeEnded
+        ? await fromStore({ limit: most + known.size + 1, before: String(after ?? '') })
+        : []
+      const all = [...ours, ...older.filter(({ id }) => !known.has(id))].sort((a, b) =>
+        a.id < b.id ? 1 : -1,
+      )
+      const { page, nextPageToken } = pageById('attacks', all, most, pageToken)
+      return { attacks: page.map(apiAttack), nextPageToken }
     }),
     getAttack: unary(log, async ({ id }) => {
-      const attack = attacks.get(id) ?? (id === '' ? undefined : (await fromStore(1, id))[0])
+      const attack = attacks.get(id) ?? (id === '' ? undefined : (await fromStore({ limit: 1, id }))[0])
       if (!attack) throw new FlowdamError('FD_ATTACK_UNKNOWN', `no attack has the id '${id}'`)
       return { attack: apiAttack(attack) }
     }),
-    watchAttacks: (call) => {
-      let pending = 0
-      const send = ({ event, atUnixMs, attack }: AttackEvent) => {
-        if (pending >= MOST_PENDING) {
-          call.destroy(new Error('FD_WATCH_SLOW: the watcher does not read'))
-          return
-        }
-        pending++
-        call.write({ event, atUnixMs, attack: apiAttack(attack) }, () => {
-          pending--
-        })
-      }
-      for (const attack of attacks.active()) send({ event: 'state', atUnixMs: Date.now(), attack })
-      const unwatch = attacks.watch(send)
-      for (const name of ['cancelled', 'close', 'error'] as const) call.on(name, unwatch)
-    },
+    watchAttacks: (call) =>
+      sendEvents(call, log, (send) => {
+        const event = ({ event, atUnixMs, attack }: AttackEvent) =>
+          send({ event, atUnixMs, attack: apiAttack(attack) })
+        for (const attack of attacks.active()) event({ event: 'state', atUnixMs: Date.now(), attack })
+        return attacks.watch(event)
+      }),
   }
 }
 

@@ -1,33 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 import { FlowdamError, type Logger, parsePrefix } from '@flowdam/common'
 import type { BanServiceServer } from '@flowdam/proto'
+import type { Metadata } from '@grpc/grpc-js'
+import { callerOf } from '../access/caller.js'
 import type { Bans } from '../bans/bans.js'
-import type { BanEvent } from '../bans/events.js'
 import type { Detector } from '../detect/detector.js'
 import { NO_RATES } from '../detect/sample.js'
 import { apiBan, apiBanEvent, directionFrom } from './convert.js'
+import { badField, inField } from './errors.js'
+import { pageById } from './page.js'
 import { unary } from './status-error.js'
+import { sendEvents } from './watch.js'
 
 const DEFAULT_LIST = 100
 const MOST_LIST = 10_000
-/** A watcher that reads nothing for so many events is cut off; it can begin anew and gets the state first. */
-const MOST_PENDING = 10_000
 const LONGEST_BAN_S = 366 * 86_400
+/** Names in a ban's history that are no person's. */
+const OURS = new Set(['detector', 'guard'])
 
 export function banService(bans: Bans, detector: Detector, log: Logger): BanServiceServer {
   return {
-    listBans: unary(log, ({ includeEnded, limit }) => ({
-      bans: bans.list(includeEnded, Math.min(limit || DEFAULT_LIST, MOST_LIST)).map(apiBan),
-    })),
+    listBans: unary(log, ({ includeEnded, limit, pageToken }) => {
+      const all = bans.list(includeEnded, Number.POSITIVE_INFINITY)
+      const { page, nextPageToken } = pageById(
+        'bans',
+        all,
+        Math.min(limit || DEFAULT_LIST, MOST_LIST),
+        pageToken,
+      )
+      return { bans: page.map(apiBan), nextPageToken }
+    }),
     getBan: unary(log, ({ id }) => {
       const ban = bans.get(id)
       if (!ban) throw new FlowdamError('FD_BAN_UNKNOWN', `no ban has the id '${id}'`)
       return { ban: apiBan(ban) }
     }),
-    addBan: unary(log, ({ prefix: text, direction, durationS, reason, who }) => {
-      const prefix = parsePrefix(text)
+    addBan: unary(log, ({ prefix: text, direction, durationS, reason, who: claim }, { metadata }) => {
+      const prefix = inField('prefix', () => parsePrefix(text))
+      const { who, by } = claimed(claim, metadata)
       if (durationS > LONGEST_BAN_S) {
-        throw new FlowdamError('FD_ARGUMENT', `a ban lasts at most ${LONGEST_BAN_S} seconds`)
+        throw badField('duration_s', `a ban lasts at most ${LONGEST_BAN_S} seconds`)
       }
       const host = detector.host(prefix.bytes)
       const ban = bans.add({
@@ -36,29 +48,34 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
         durationMs: durationS * 1000,
         reason,
         who,
+        by,
         hostgroup: host?.policy.hostgroup ?? '',
         rates: prefix.length === 128 && host ? host.rates : NO_RATES,
       })
       return { ban: apiBan(ban) }
     }),
-    removeBan: unary(log, ({ target, who, reason }) => ({ ban: apiBan(bans.remove(target, who, reason)) })),
-    pauseBans: unary(log, ({ who, reason, release }) => ({ control: bans.pause(who, reason, release) })),
-    resumeBans: unary(log, ({ who, reason }) => ({ control: bans.resume(who, reason) })),
-    watchBans: (call) => {
-      let pending = 0
-      const send = (event: BanEvent) => {
-        if (pending >= MOST_PENDING) {
-          call.destroy(new Error('FD_WATCH_SLOW: the watcher does not read'))
-          return
-        }
-        pending++
-        call.write(apiBanEvent(event), () => {
-          pending--
-        })
-      }
-      for (const ban of bans.active()) send({ event: 'state', atUnixMs: Date.now(), ban })
-      const unwatch = bans.watch(send)
-      for (const name of ['cancelled', 'close', 'error'] as const) call.on(name, unwatch)
-    },
+    removeBan: unary(log, ({ target, who: claim, reason }, { metadata }) => {
+      const { who, by } = claimed(claim, metadata)
+      return { ban: apiBan(bans.remove(target, who, reason, by)) }
+    }),
+    pauseBans: unary(log, ({ who: claim, reason, release }, { metadata }) => {
+      const { who, by } = claimed(claim, metadata)
+      return { control: bans.pause(who, reason, release, by) }
+    }),
+    resumeBans: unary(log, ({ who: claim, reason }, { metadata }) => ({
+      control: bans.resume(claimed(claim, metadata).who, reason),
+    })),
+    watchBans: (call) =>
+      sendEvents(call, log, (send) => {
+        for (const ban of bans.active()) send(apiBanEvent({ event: 'state', atUnixMs: Date.now(), ban }))
+        return bans.watch((event) => send(apiBanEvent(event)))
+      }),
   }
+}
+
+/** Who the request says, else who the gate says; never one of our own names. */
+function claimed(claim: string, metadata: Metadata): { who: string; by: string } {
+  if (OURS.has(claim)) throw badField('who', `'${claim}' is no person`)
+  const { by } = callerOf(metadata)
+  return { who: claim || by, by }
 }

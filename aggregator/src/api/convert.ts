@@ -54,6 +54,8 @@ export function apiBan(ban: Ban): ApiBan {
     hooks: ban.hooks.map((run) => ({ ...run })),
     attackId: ban.attackId,
     attackType: ban.attackType,
+    by: ban.by ?? '',
+    endedBy: ban.removedBy ?? '',
   }
 }
 

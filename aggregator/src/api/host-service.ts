@@ -7,66 +7,70 @@ import {
   type Logger,
   parseAddress,
 } from '@flowdam/common'
-import type { HostServiceServer } from '@flowdam/proto'
+import type { GetHostResponse, HostServiceServer, TopHostsRequest } from '@flowdam/proto'
 import type { Bans } from '../bans/bans.js'
 import type { Detector } from '../detect/detector.js'
 import type { HostView, TopOrder } from '../detect/views.js'
 import { basisOf } from './basis.js'
 import { apiBan, apiDirection, apiHost, directionFrom } from './convert.js'
+import { badField, inField } from './errors.js'
 import { unary } from './status-error.js'
+import { repeat } from './watch.js'
 
 const DEFAULT_TOP = 20
 const MOST_TOP = 1000
 const ORDERS: readonly string[] = ['pps', 'bps', 'flows'] satisfies TopOrder[]
 
 export function hostService(detector: Detector, bans: Bans, log: Logger): HostServiceServer {
+  const top = ({ by, limit, direction }: Pick<TopHostsRequest, 'by' | 'limit' | 'direction'>) => {
+    const order = by || 'pps'
+    if (!ORDERS.includes(order)) throw badField('by', `by is '${by}'; known are ${ORDERS.join(', ')}`)
+    const most = Math.min(limit || DEFAULT_TOP, MOST_TOP)
+    const hosts = detector.top(order as TopOrder, most, directionFrom(direction))
+    return hosts.map((host) => apiHost(host, bans.covering(parseAddress(host.address)) !== undefined))
+  }
+  const one = ({ address }: { address: string }) => hostOf(address, detector, bans)
   return {
-    topHosts: unary(log, ({ by, limit, direction }) => {
-      const order = by || 'pps'
-      if (!ORDERS.includes(order)) {
-        throw new FlowdamError('FD_ARGUMENT', `by is '${by}'; known are ${ORDERS.join(', ')}`)
-      }
-      const most = Math.min(limit || DEFAULT_TOP, MOST_TOP)
-      const hosts = detector.top(order as TopOrder, most, directionFrom(direction))
-      return {
-        hosts: hosts.map((host) => apiHost(host, bans.covering(parseAddress(host.address)) !== undefined)),
-      }
-    }),
-    getHost: unary(log, ({ address }) => {
-      const bytes = parseAddress(address)
-      const host = detector.host(bytes)
-      if (!host) {
-        throw new FlowdamError(
-          'FD_HOST_OUTSIDE_NETWORKS',
-          `${formatAddress(bytes)} is in none of the configured networks: it is not counted and never banned`,
-        )
-      }
-      const ban = bans.covering(bytes)
-      const { incoming, outgoing } = host.rates
-      const rates = apiHost(
-        {
-          address: formatAddress(bytes),
-          hostgroup: host.policy.hostgroup,
-          incoming: { ...incoming.all, flows: incoming.flows },
-          outgoing: { ...outgoing.all, flows: outgoing.flows },
-        },
-        ban !== undefined,
-      )
-      return {
-        rates,
-        thresholds: host.thresholds.map(({ limit, rate, current, of, learned }) => ({
-          direction: apiDirection(limit.direction),
-          metric: limit.metric,
-          threshold: rate,
-          current,
-          of,
-          source: learned?.inForce ? 'learned' : 'configured',
-          basis: basisOf(learned),
-        })),
-        ban: ban && apiBan(ban),
-        reason: explain(host, bans),
-      }
-    }),
+    topHosts: unary(log, (request) => ({ hosts: top(request) })),
+    getHost: unary(log, one),
+    watchTopHosts: (call) => repeat(call, log, (request) => ({ atUnixMs: Date.now(), hosts: top(request) })),
+    watchHost: (call) => repeat(call, log, (request) => ({ atUnixMs: Date.now(), host: one(request) })),
+  }
+}
+
+function hostOf(address: string, detector: Detector, bans: Bans): GetHostResponse {
+  const bytes = inField('address', () => parseAddress(address))
+  const host = detector.host(bytes)
+  if (!host) {
+    throw new FlowdamError(
+      'FD_HOST_OUTSIDE_NETWORKS',
+      `${formatAddress(bytes)} is in none of the configured networks: it is not counted and never banned`,
+    )
+  }
+  const ban = bans.covering(bytes)
+  const { incoming, outgoing } = host.rates
+  const rates = apiHost(
+    {
+      address: formatAddress(bytes),
+      hostgroup: host.policy.hostgroup,
+      incoming: { ...incoming.all, flows: incoming.flows },
+      outgoing: { ...outgoing.all, flows: outgoing.flows },
+    },
+    ban !== undefined,
+  )
+  return {
+    rates,
+    thresholds: host.thresholds.map(({ limit, rate, current, of, learned }) => ({
+      direction: apiDirection(limit.direction),
+      metric: limit.metric,
+      threshold: rate,
+      current,
+      of,
+      source: learned?.inForce ? 'learned' : 'configured',
+      basis: basisOf(learned),
+    })),
+    ban: ban && apiBan(ban),
+    reason: explain(host, bans),
   }
 }
 

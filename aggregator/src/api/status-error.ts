@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { FlowdamError, type Logger } from '@flowdam/common'
-import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
+import { describeError, FlowdamError, type Logger } from '@flowdam/common'
+import { BadRequest, ErrorInfo, RetryInfo, RpcStatus } from '@flowdam/proto'
+import { Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
+import { FieldError, RetryError } from './errors.js'
 
-const STATUS: Readonly<Record<string, status>> = {
+/** The status of each error that the API answers with; docs/api.md has the same list, which a test compares. */
+export const STATUS: Readonly<Record<string, status>> = {
   FD_ADDRESS_INVALID: status.INVALID_ARGUMENT,
   FD_PREFIX_INVALID: status.INVALID_ARGUMENT,
   FD_ARGUMENT: status.INVALID_ARGUMENT,
+  FD_API_MALFORMED: status.INVALID_ARGUMENT,
   FD_BAN_UNKNOWN: status.NOT_FOUND,
   FD_ATTACK_UNKNOWN: status.NOT_FOUND,
   FD_BASELINE_UNKNOWN: status.NOT_FOUND,
@@ -22,27 +26,79 @@ const STATUS: Readonly<Record<string, status>> = {
   FD_QUERY_INVALID: status.INVALID_ARGUMENT,
   FD_QUERY_FAILED: status.UNAVAILABLE,
   FD_QUERY_BUSY: status.RESOURCE_EXHAUSTED,
+  FD_API_UNAUTHENTICATED: status.UNAUTHENTICATED,
+  FD_API_ROLE: status.PERMISSION_DENIED,
+  FD_API_RATE: status.RESOURCE_EXHAUSTED,
+  FD_API_OPEN_CALLS: status.RESOURCE_EXHAUSTED,
+  FD_API_MESSAGE_SIZE: status.RESOURCE_EXHAUSTED,
+  FD_WATCH_SLOW: status.RESOURCE_EXHAUSTED,
+  FD_AUDIT_UNREADABLE: status.UNAVAILABLE,
+}
+
+const DOMAIN = 'flowdam'
+const DETAILS = 'grpc-status-details-bin'
+const TYPE = 'type.googleapis.com/google.rpc.'
+
+export interface StatusError {
+  code: status
+  details: string
+  metadata: Metadata
 }
 
 /** A gRPC status for any error: our code at the start of the message; what is not ours is a defect, and logged. */
-export function statusError(error: unknown, log: Logger): { code: status; details: string } {
-  if (FlowdamError.is(error)) {
-    const remedy = error.remedy ? ` (${error.remedy})` : ''
-    const code = STATUS[error.code] ?? status.UNKNOWN
-    return { code, details: `${error.code}: ${error.message}${remedy}` }
-  }
-  log.error({ err: error }, 'an API call failed')
-  return { code: status.INTERNAL, details: 'FD_INTERNAL: the aggregator failed; its log says why' }
+export function statusError(error: unknown, log: Logger): StatusError {
+  if (!FlowdamError.is(error)) log.error({ err: describeError(error) }, 'an API call failed')
+  const ours = FlowdamError.is(error)
+    ? error
+    : new FlowdamError('FD_INTERNAL', 'the aggregator failed; its log says why')
+  const remedy = ours.remedy ? ` (${ours.remedy})` : ''
+  const code = ours.code === 'FD_INTERNAL' ? status.INTERNAL : (STATUS[ours.code] ?? status.UNKNOWN)
+  const details = `${ours.code}: ${ours.message}${remedy}`
+  const metadata = new Metadata()
+  metadata.set(DETAILS, errorDetails(ours, code, details))
+  return { code, details, metadata }
 }
 
-/** A unary handler from a plain function. */
+/** google.rpc.Status with what programs act on. */
+function errorDetails(error: FlowdamError, code: status, message: string): Buffer {
+  const any = (name: string, value: Uint8Array) => ({ typeUrl: TYPE + name, value: Buffer.from(value) })
+  const info = ErrorInfo.fromPartial({
+    reason: error.code,
+    domain: DOMAIN,
+    metadata: error.remedy ? { remedy: error.remedy } : {},
+  })
+  const details = [any('ErrorInfo', ErrorInfo.encode(info).finish())]
+  if (error instanceof FieldError) {
+    const bad = BadRequest.fromPartial({
+      fieldViolations: [{ field: error.field, description: error.message }],
+    })
+    details.push(any('BadRequest', BadRequest.encode(bad).finish()))
+  }
+  if (error instanceof RetryError) {
+    const ms = error.retryAfterMs
+    const retry = RetryInfo.fromPartial({
+      retryDelay: { seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1_000_000 },
+    })
+    details.push(any('RetryInfo', RetryInfo.encode(retry).finish()))
+  }
+  return Buffer.from(RpcStatus.encode({ code, message, details }).finish())
+}
+
+/** A unary handler from a plain function. `signal` is aborted when the caller no longer waits. */
 export function unary<Request, Response>(
   log: Logger,
-  handle: (request: Request) => Response | Promise<Response>,
+  handle: (
+    request: Request,
+    call: ServerUnaryCall<Request, Response>,
+    signal: AbortSignal,
+  ) => Response | Promise<Response>,
 ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
   return (call, callback) => {
+    const controller = new AbortController()
+    // Also when the deadline has passed.
+    call.on('cancelled', () => controller.abort())
     Promise.resolve()
-      .then(() => handle(call.request))
+      .then(() => handle(call.request, call, controller.signal))
       .then(
         (response) => callback(null, response),
         (error: unknown) => callback(statusError(error, log)),

@@ -40,12 +40,23 @@ export function attackRow(attack: Attack, updatedUnixMs: number): object {
   }
 }
 
+export interface StoredAttacksQuery {
+  limit: number
+  /** Only this one. */
+  id?: string
+  /** Only those that began before the one with this id. */
+  before?: string
+}
+
 /** Attacks as the store has them, newest first; none where it is not there. */
-export async function storedAttacks(store: AttackStore, limit: number, id = ''): Promise<Attack[]> {
+export async function storedAttacks(
+  store: AttackStore,
+  { limit, id = '', before = '' }: StoredAttacksQuery,
+): Promise<Attack[]> {
   if (!store.isReady) return []
   const rows = await store.query<{ details: string }>(
-    `SELECT details FROM ${store.engine.database}.attacks FINAL WHERE details != '' AND ({id:String} = '' OR id = {id:String}) ORDER BY id DESC LIMIT {limit:UInt32}`,
-    { id, limit },
+    `SELECT details FROM ${store.engine.database}.attacks FINAL WHERE details != '' AND ({id:String} = '' OR id = {id:String}) AND ({before:String} = '' OR id < {before:String}) ORDER BY id DESC LIMIT {limit:UInt32}`,
+    { id, before, limit },
     LIMITS,
   )
   return rows.map(({ details }) => JSON.parse(details) as Attack)

@@ -46,8 +46,12 @@ export interface Ban {
   /** 0 while it is in force. */
   unbannedUnixMs: number
   who: string
+  /** What the API knows of who made it, whatever `who` claims: `token:noc`, `local`, `detector`. */
+  by?: string
   reason: string
   endedBy: string
+  /** The same of who ended it. */
+  removedBy?: string
   endReason: string
   /** After a person removed it: until then the detector leaves the prefix alone. */
   holdOffUntilUnixMs: number

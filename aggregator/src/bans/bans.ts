@@ -146,11 +146,11 @@ export class Bans {
   }
 
   /** The detector bans nothing more until `resume`, across restarts. With `release` the bans in force end, too. */
-  pause(who: string, reason: string, release = false): BrakeStatus {
+  pause(who: string, reason: string, release = false, by = ''): BrakeStatus {
     this.#setBrake({ state: 'paused', sinceUnixMs: this.#clock(), who: who || 'unknown', reason })
     if (release) {
       for (const { ban } of this.#active.all()) {
-        this.#end(ban, who || 'unknown', reason || 'bans were paused', 0)
+        this.#end(ban, who || 'unknown', reason || 'bans were paused', 0, by)
       }
     }
     return this.brake
@@ -184,11 +184,11 @@ export class Bans {
   }
 
   /** Ends a ban by address, prefix or id. Throws FD_BAN_UNKNOWN. */
-  remove(target: string, who: string, reason: string): Ban {
+  remove(target: string, who: string, reason: string, by = ''): Ban {
     const entry = this.#active.find(target)
     if (!entry) throw new FlowdamError('FD_BAN_UNKNOWN', `nothing is banned as '${target}'`)
     const holdOff = this.#rules.holdOffMs > 0 ? this.#clock() + this.#rules.holdOffMs : 0
-    return this.#end(entry.ban, who || 'unknown', reason || 'removed by hand', holdOff)
+    return this.#end(entry.ban, who || 'unknown', reason || 'removed by hand', holdOff, by)
   }
 
   /** Ends what is due; called by a timer. */
@@ -311,8 +311,8 @@ export class Bans {
     this.#book.extend(entry, now + duration, Math.max(500, duration / 20))
   }
 
-  #end(ban: Ban, endedBy: string, endReason: string, holdOffUntilUnixMs: number): Ban {
-    this.#book.end(ban, { endedBy, endReason, holdOffUntilUnixMs }, () => {
+  #end(ban: Ban, endedBy: string, endReason: string, holdOffUntilUnixMs: number, removedBy = endedBy): Ban {
+    this.#book.end(ban, { endedBy, removedBy, endReason, holdOffUntilUnixMs }, () => {
       // Carried out even when bans are in dry run now: what was announced must be withdrawn.
       if (!ban.dryRun) this.#actions.run('unban', ban, performance.now())
       logUnban(this.#log, ban)

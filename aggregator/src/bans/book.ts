@@ -14,6 +14,7 @@ const MAX_RUNS = 50
 /** How a ban ended. */
 export interface BanEnd {
   endedBy: string
+  removedBy: string
   endReason: string
   holdOffUntilUnixMs: number
 }

@@ -12,6 +12,8 @@ export interface AddBan {
   /** 0 for the configured duration. */
   durationMs: number
   who: string
+  /** As in Ban. */
+  by?: string
   reason: string
   hostgroup: string
   rates: HostRates
@@ -31,6 +33,7 @@ export type BanCause = Pick<
   | 'attackId'
   | 'attackType'
   | 'who'
+  | 'by'
   | 'reason'
 >
 
@@ -47,13 +50,14 @@ export function causeOf(detection: Detection, attack: AttackLabel): Omit<BanCaus
     averages,
     hostgroup,
     who: 'detector',
+    by: 'detector',
     attackId: attack.id,
     attackType: attack.type,
     reason: `${type}${metric}${whose} ${Math.round(value)} over ${Math.round(threshold)}`,
   }
 }
 
-export function manualCause({ direction, rates, hostgroup, who, reason }: AddBan): BanCause {
+export function manualCause({ direction, rates, hostgroup, who, by = '', reason }: AddBan): BanCause {
   return {
     direction,
     metric: 'manual',
@@ -66,6 +70,7 @@ export function manualCause({ direction, rates, hostgroup, who, reason }: AddBan
     attackId: '',
     attackType: '',
     who: who || 'unknown',
+    by,
     reason,
   }
 }

@@ -26,6 +26,7 @@ export type JournalEntry =
       id: string
       unbannedUnixMs: number
       endedBy: string
+      removedBy?: string
       endReason: string
       holdOffUntilUnixMs: number
     }

@@ -25,8 +25,8 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
     else if (entry.type === 'settled') ban.settled = true
     else if (entry.type === 'hook') ban.hooks.push(entry.run)
     else {
-      const { unbannedUnixMs, endedBy, endReason, holdOffUntilUnixMs } = entry
-      Object.assign(ban, { state: 'unbanned', unbannedUnixMs, endedBy, endReason, holdOffUntilUnixMs })
+      const { type: _type, id: _id, ...end } = entry
+      Object.assign(ban, { state: 'unbanned', ...end })
     }
   }
   // A run that the process did not see the end of.

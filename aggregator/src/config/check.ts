@@ -19,8 +19,30 @@ export function checkAggregatorConfig(config: AggregatorConfig): ConfigIssue[] {
 }
 
 function checkListen(config: AggregatorConfig): ConfigIssue[] {
-  if (config.insecure) return []
+  const { api, tls, insecure } = config
   const issues: ConfigIssue[] = []
+  if (api.tls && !api.listen) {
+    issues.push({ path: ['api', 'tls'], message: "is for a port of the API's own: name it, 'api.listen'" })
+  }
+  if (api.tls && api.tls.ca === undefined && api.tokens === undefined) {
+    issues.push({
+      path: ['api', 'tls'],
+      message: "without 'ca' the API asks nobody for a certificate: then it needs 'api.tokens'",
+    })
+  }
+  if (api.certificates && !(api.listen ? api.tls?.ca : tls)) {
+    issues.push({
+      path: ['api', 'certificates'],
+      message: `nobody shows one: configure ${api.listen ? "'api.tls.ca'" : "'tls'"}`,
+    })
+  }
+  if (insecure) return issues
+  if (api.listen && !api.tls && !isLoopback(api.listen.host)) {
+    issues.push({
+      path: ['api', 'listen'],
+      message: `${formatHostPort(api.listen)} can be reached from other machines and would be plaintext, tokens too: configure api.tls, listen on 127.0.0.1, or insist with 'insecure: true'`,
+    })
+  }
   const { grpc, http } = config.listen
   if (!config.tls && !isLoopback(grpc.host)) {
     issues.push({

@@ -2,9 +2,29 @@
 import { formatHostPort, type HostPort, type Prefix } from '@flowdam/common'
 import type { AggregatorConfig } from './schema.js'
 
-/** Plain values for printing: prefixes and addresses as text, secrets hidden. */
-export function presentConfig(config: AggregatorConfig): unknown {
-  return plain(config, [])
+/**
+ * Plain values for printing: prefixes and addresses as text, secrets hidden; for others than who can read the file,
+ * also where secrets are often put: the environments of hooks, and what an address has beside host and path.
+ */
+export function presentConfig(config: AggregatorConfig, reader: 'owner' | 'others' = 'owner'): unknown {
+  const shown = plain(config, [])
+  return reader === 'owner' ? shown : withoutMaybeSecrets(shown, '')
+}
+
+function withoutMaybeSecrets(value: unknown, key: string): unknown {
+  if (Array.isArray(value)) return value.map((item) => withoutMaybeSecrets(item, key))
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [
+        name,
+        key === 'env' ? '(hidden)' : withoutMaybeSecrets(item, name),
+      ]),
+    )
+  }
+  if (key !== 'url' || typeof value !== 'string' || !URL.canParse(value)) return value
+  const url = new URL(value)
+  const path = url.origin + url.pathname
+  return url.username !== '' || url.search !== '' ? `${path} (the rest hidden)` : value
 }
 
 const DURATIONS = new Set([

@@ -10,8 +10,10 @@ import {
   parseRate,
   zDuration,
   zRate,
+  zSize,
 } from '@flowdam/common'
 import { z } from 'zod'
+import { ROLES } from '../access/roles.js'
 import { METRICS, type Metric } from '../detect/slots.js'
 import { DEFAULT_STORE, zStore } from '../store/config.js'
 
@@ -115,6 +117,27 @@ const zHostgroup = z.strictObject({
 
 const zTls = z.strictObject({ ca: z.string(), cert: z.string(), key: z.string() })
 
+const zApi = z.strictObject({
+  listen: zHostPort.optional(),
+  tls: z.strictObject({ cert: z.string(), key: z.string(), ca: z.string().optional() }).optional(),
+  tokens: z.string().optional(),
+  certificates: z.record(z.string().min(1), z.enum(ROLES)).optional(),
+  limits: z
+    .strictObject({
+      calls: zRate.refine((calls) => calls >= 1, 'at least 1').default(200),
+      burst: zRate.refine((calls) => calls >= 1, 'at least 1').default(400),
+      open: z.number().int().min(1).default(64),
+      message: zSize.refine((bytes) => bytes >= 4096, 'at least 4KiB').default(1 << 20),
+    })
+    .prefault({}),
+  audit: z
+    .strictObject({
+      max: zSize.refine((bytes) => bytes >= 4096, 'at least 4KiB').default(16 << 20),
+      keep: z.number().int().min(0).max(1000).default(8),
+    })
+    .prefault({}),
+})
+
 const zBan = z.strictObject({
   enabled: z.boolean().default(true),
   duration: zDuration.refine((ms) => ms >= 1000, 'a ban lasts at least 1s').default(1_800_000),
@@ -149,6 +172,7 @@ export const aggregatorSchema = z.strictObject({
     .prefault({}),
   insecure: z.boolean().default(false),
   tls: zTls.optional(),
+  api: zApi.prefault({}),
   state: z.string().default('/var/lib/flowdam'),
   networks: z.array(zPrefix).min(1, 'name at least one network: nothing else is counted or banned'),
   exempt: z.array(zPrefix).default([]),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Flow, QueryFlowsRequest, QueryFlowsResponse } from '@flowdam/proto'
-import type { QueryLimits, QueryParams } from '../store/engine.js'
+import type { Flow, QueryFlowsRequest, QueryFlowsResponse, StreamFlowsRequest } from '@flowdam/proto'
+import { FieldError } from '../api/errors.js'
+import { pageToken, readPageToken } from '../api/page.js'
+import { type QueryLimits, type QueryParams, StoreFailure } from '../store/engine.js'
 import { addressText } from '../store/schema.js'
 import { addressRange, invalid } from './input.js'
 import { PEOPLE, type Totals, type Turns } from './turns.js'
@@ -8,6 +10,8 @@ import { PEOPLE, type Totals, type Turns } from './turns.js'
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 10_000
 const HOUR_MS = 3_600_000
+/** Flows in a message of a stream: about 1.5 MB. */
+const PART = 10_000
 
 /** What queries need of the store. */
 export interface FlowSource {
@@ -28,27 +32,122 @@ export class FlowQueries {
   }
 
   /** Throws FD_QUERY_INVALID for a request that makes no sense; FD_QUERY_BUSY, FD_QUERY_FAILED when the store cannot answer. */
-  async query(request: QueryFlowsRequest): Promise<QueryFlowsResponse> {
+  async query(request: QueryFlowsRequest, asker: Asker = PATIENT_ASKER): Promise<QueryFlowsResponse> {
     const began = performance.now()
-    const { where, params } = conditions(request, Date.now())
-    const table = `${this.#store.engine.database}.flows`
+    const position = positionOf(request, Date.now())
+    const { where, params } = conditions({ ...request, ...position.times })
     const limit = Math.min(request.limit || DEFAULT_LIMIT, MAX_LIMIT)
-    const list = `SELECT ${request.aggregate ? AGGREGATED : RAW} FROM ${table} AS f WHERE ${where}${
-      request.aggregate ? ` GROUP BY ${KEY}` : ''
-    } ORDER BY ${orderOf(request)} LIMIT {limit:UInt32}`
-    const sums = `SELECT count() AS flows, sum(f.packets) AS packets, sum(f.bytes) AS bytes FROM ${table} AS f WHERE ${where}`
+    const sums = `SELECT count() AS flows, sum(f.packets) AS packets, sum(f.bytes) AS bytes FROM ${this.#table} AS f WHERE ${where}`
     return this.#turns.run(async () => {
-      const rows = await this.#store.query<Row>(list, { ...params, limit }, PEOPLE)
-      const [total] = await this.#store.query<Totals>(sums, params, PEOPLE)
+      const flows = await this.#read(request, position, limit, limitsFor(asker, began))
+      const [total] = await this.#store.query<Totals>(sums, params, limitsFor(asker, began))
       return {
-        flows: rows.map(toFlow),
+        flows,
         totalFlows: Number(total?.flows ?? 0),
         totalPackets: Number(total?.packets ?? 0),
         totalBytes: Number(total?.bytes ?? 0),
         elapsedMs: Math.round(performance.now() - began),
+        nextPageToken: flows.length < limit ? '' : tokenAfter(request, position, flows),
       }
     })
   }
+
+  /** Every flow that matches, in parts, newest first; ends early when `signal` says that nobody listens. */
+  async *stream(request: StreamFlowsRequest, signal: AbortSignal): AsyncGenerator<Flow[]> {
+    const query = { ...request, limit: PART, aggregate: false, orderBy: 'time', pageToken: '' }
+    let position = positionOf(query, Date.now())
+    let left = request.limit || Number.POSITIVE_INFINITY
+    while (left > 0 && !signal.aborted) {
+      const most = Math.min(PART, left)
+      const from = position
+      // Other queries have their turns between the parts.
+      const flows = await this.#turns.run(() => this.#read(query, from, most, PEOPLE))
+      if (flows.length > 0) yield flows
+      if (flows.length < most) return
+      left -= flows.length
+      position = after(query, position, flows)
+    }
+  }
+
+  get #table(): string {
+    return `${this.#store.engine.database}.flows`
+  }
+
+  async #read(
+    request: QueryFlowsRequest,
+    { times, skip }: Position,
+    limit: number,
+    limits: QueryLimits,
+  ): Promise<Flow[]> {
+    // What was begun is gone on with from its last time on.
+    const { where, params } = conditions({ ...request, ...times, untilUnixMs: times.readUntilUnixMs })
+    const list = `SELECT ${request.aggregate ? AGGREGATED : RAW} FROM ${this.#table} AS f WHERE ${where}${
+      request.aggregate ? ` GROUP BY ${KEY}` : ''
+    } ORDER BY ${orderOf(request)} LIMIT {limit:UInt32} OFFSET {skip:UInt64}`
+    return (await this.#store.query<Row>(list, { ...params, limit, skip }, limits)).map(toFlow)
+  }
+}
+
+/** Who waits for an answer, and for how long. */
+export interface Asker {
+  withinMs: number
+  signal: AbortSignal
+}
+
+const PATIENT_ASKER: Asker = { withinMs: Number.POSITIVE_INFINITY, signal: new AbortController().signal }
+
+/** The store gives up when the asker does: nobody would read the answer. */
+function limitsFor({ withinMs, signal }: Asker, began: number): QueryLimits {
+  const left = withinMs - (performance.now() - began)
+  if (signal.aborted || left <= 0) throw new StoreFailure('retry', 'nobody waits for the answer any more')
+  return { ...PEOPLE, timeoutMs: Math.min(PEOPLE.timeoutMs, Math.ceil(left)) }
+}
+
+/** Where a page begins. */
+interface Position {
+  times: {
+    sinceUnixMs: number
+    untilUnixMs: number
+    /** Pages by time: that of the last flow given. Else as untilUnixMs. */
+    readUntilUnixMs: number
+  }
+  /** Flows from there on that were given already. */
+  skip: number
+}
+
+function positionOf(request: QueryFlowsRequest, now: number): Position {
+  const [since, until, readUntil, skip] =
+    readPageToken(`flows ${orderName(request)}`, request.pageToken) ?? []
+  if (since !== undefined) {
+    const times = {
+      sinceUnixMs: Number(since),
+      untilUnixMs: Number(until),
+      readUntilUnixMs: Number(readUntil),
+    }
+    return { times, skip: Number(skip) }
+  }
+  const untilUnixMs = request.untilUnixMs || now
+  const sinceUnixMs = request.sinceUnixMs || untilUnixMs - HOUR_MS
+  return { times: { sinceUnixMs, untilUnixMs, readUntilUnixMs: untilUnixMs }, skip: 0 }
+}
+
+/** By time the next page begins at the last flow's, so that a far page costs no more than the first; else it counts. */
+function after(request: QueryFlowsRequest, { times, skip }: Position, flows: readonly Flow[]): Position {
+  const last = flows.at(-1)?.timeUnixMs
+  if (orderName(request) !== 'time' || last === undefined) return { times, skip: skip + flows.length }
+  const atLast = flows.filter(({ timeUnixMs }) => timeUnixMs === last).length
+  const stillThere = last === times.readUntilUnixMs ? skip : 0
+  return { times: { ...times, readUntilUnixMs: last }, skip: stillThere + atLast }
+}
+
+function tokenAfter(request: QueryFlowsRequest, position: Position, flows: readonly Flow[]): string {
+  const { times, skip } = after(request, position, flows)
+  const { sinceUnixMs, untilUnixMs, readUntilUnixMs } = times
+  return pageToken(`flows ${orderName(request)}`, sinceUnixMs, untilUnixMs, readUntilUnixMs, skip)
+}
+
+function orderName({ orderBy, aggregate }: QueryFlowsRequest): string {
+  return aggregate ? `sums by ${orderBy || 'time'}` : orderBy || 'time'
 }
 
 const KEY = 'src_addr, dst_addr, src_port, dst_port, protocol'
@@ -72,24 +171,24 @@ const AGGREGATED = [
   'groupBitOr(f.marks) AS marks',
 ].join(', ')
 
-function orderOf({ orderBy }: QueryFlowsRequest): string {
+/** The key behind it makes the order the same for every page. */
+function orderOf({ orderBy, aggregate }: QueryFlowsRequest): string {
+  const ties = aggregate ? KEY : `${KEY}, agent, interface, direction, bytes, packets`
   switch (orderBy) {
     case '':
     case 'time':
-      return 'timeUnixMs DESC'
+      return `timeUnixMs DESC, ${ties}`
     case 'bytes':
-      return 'bytes DESC'
     case 'packets':
-      return 'packets DESC'
+      return `${orderBy} DESC, timeUnixMs DESC, ${ties}`
     default:
-      throw invalid(`order_by '${orderBy}' is not time, bytes or packets`)
+      throw new FieldError('order_by', invalid(`order_by '${orderBy}' is not time, bytes or packets`))
   }
 }
 
-function conditions(request: QueryFlowsRequest, now: number): { where: string; params: QueryParams } {
-  const until = request.untilUnixMs || now
-  const since = request.sinceUnixMs || until - HOUR_MS
-  if (since >= until) throw invalid('the time to start from is not before the time to end at')
+function conditions(request: QueryFlowsRequest): { where: string; params: QueryParams } {
+  const { sinceUnixMs: since, untilUnixMs: until } = request
+  if (since > until) throw invalid('the time to start from is not before the time to end at')
   const where = [
     'time >= fromUnixTimestamp64Milli({since:Int64})',
     'time <= fromUnixTimestamp64Milli({until:Int64})',

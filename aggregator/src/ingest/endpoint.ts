@@ -4,6 +4,7 @@ import { MAX_BATCH_RECORDS, RECORD_SIZE } from '@flowdam/proto'
 import {
   Server,
   ServerCredentials,
+  type ServerInterceptor,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
@@ -15,10 +16,17 @@ export const MAX_MESSAGE_BYTES = 8 << 20
 if (MAX_MESSAGE_BYTES < MAX_BATCH_RECORDS * RECORD_SIZE * 2)
   throw new Error('a full batch must fit a message')
 
+/** On one connection; a client's further calls wait for one of these to end. */
+const MAX_CONCURRENT_STREAMS = 256
+
 export interface GrpcEndpointOptions {
   listen: HostPort
   /** Default: plaintext. */
   tls?: ServerTls | undefined
+  /** Before every call. */
+  interceptors?: ServerInterceptor[]
+  /** Of a request; default MAX_MESSAGE_BYTES. */
+  maxMessageBytes?: number
   log: Logger
 }
 
@@ -45,9 +53,11 @@ export class GrpcEndpoint {
 
   /** Throws FD_LISTEN_FAILED, FD_GRPC_WINDOWS. */
   async start(): Promise<void> {
-    const { listen, tls, log } = this.#options
+    const { listen, tls, interceptors = [], maxMessageBytes = MAX_MESSAGE_BYTES, log } = this.#options
     const server = new Server({
-      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      interceptors,
+      'grpc.max_receive_message_length': maxMessageBytes,
+      'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
       'grpc.max_send_message_length': 64 << 20,
       'grpc.keepalive_time_ms': 5000,
       'grpc.keepalive_timeout_ms': 4000,
@@ -64,7 +74,7 @@ export class GrpcEndpoint {
           reject(
             new FlowdamError('FD_LISTEN_FAILED', `cannot listen for gRPC on ${formatHostPort(listen)}`, {
               cause,
-              remedy: 'is another process on that port? Change listen.grpc.',
+              remedy: 'is another process on that port? Change it in aggregator.yaml.',
             }),
           )
         },

@@ -21,6 +21,11 @@ export function agentIdsOf(subjectAltName: string): string[] {
   return ids
 }
 
+/** Whether it says that it is an agent's; such a certificate is no key to the API. */
+export function isAgentCertificate(subjectAltName: string): boolean {
+  return subjectAltName.includes(`URI:${URI_PREFIX}`)
+}
+
 /** Throws a Refusal unless the connection's certificate is that of this agent. */
 export function checkIdentity(
   agentId: string,

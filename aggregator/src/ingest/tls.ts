@@ -8,8 +8,8 @@ import { ServerCredentials } from '@grpc/grpc-js'
 import type { DropCounter } from '../drops.js'
 
 export interface TlsFiles {
-  /** PEM: who signs the certificates of agents and API clients. */
-  ca: string
+  /** PEM: who signs the certificates of agents and API clients; without it nobody is asked for one. */
+  ca?: string | undefined
   cert: string
   key: string
 }
@@ -49,7 +49,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 }
 
 interface Pems {
-  ca: Buffer
+  ca: Buffer | undefined
   cert: Buffer
   key: Buffer
 }
@@ -73,8 +73,8 @@ export class ServerTls {
   /** FD_TLS_UNREADABLE, FD_TLS_INVALID. */
   credentials(): ServerCredentials {
     const { ca, cert, key } = this.#read()
-    this.#digest = digest(ca, cert, key)
-    return ServerCredentials.createSsl(ca, [{ private_key: key, cert_chain: cert }], true)
+    this.#digest = digestOf({ ca, cert, key })
+    return ServerCredentials.createSsl(ca ?? null, [{ private_key: key, cert_chain: cert }], ca !== undefined)
   }
 
   /** After the bind: from here on failures are counted and files are watched. */
@@ -99,7 +99,7 @@ export class ServerTls {
     const { log } = this.#options
     try {
       const pems = this.#read()
-      const now = digest(pems.ca, pems.cert, pems.key)
+      const now = digestOf(pems)
       this.#complaint = ''
       if (now === this.#digest) return
       for (const server of this.#servers) server.setSecureContext(pems)
@@ -116,7 +116,11 @@ export class ServerTls {
 
   #read(): Pems {
     const { files, log } = this.#options
-    const pems = { ca: read('ca', files.ca), cert: read('cert', files.cert), key: read('key', files.key) }
+    const pems = {
+      ca: files.ca === undefined ? undefined : read('ca', files.ca),
+      cert: read('cert', files.cert),
+      key: read('key', files.key),
+    }
     try {
       createSecureContext(pems)
       const { validTo } = new X509Certificate(pems.cert)
@@ -157,8 +161,8 @@ function read(what: keyof TlsFiles, file: string): Buffer {
   }
 }
 
-function digest(...parts: readonly Buffer[]): string {
+function digestOf({ ca, cert, key }: Pems): string {
   const hash = createHash('sha256')
-  for (const part of parts) hash.update(`${part.length} `).update(part)
+  for (const part of [ca ?? Buffer.alloc(0), cert, key]) hash.update(`${part.length} `).update(part)
   return hash.digest('hex')
 }

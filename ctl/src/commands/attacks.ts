@@ -36,6 +36,7 @@ function listCommand(world: World): Command {
         const response = await client.call(client.attacks.listAttacks.bind(client.attacks), {
           includeEnded: options.all === true,
           limit: options.limit,
+          pageToken: '',
         })
         if (session.json) return session.writeJson(response)
         if (response.attacks.length === 0) {

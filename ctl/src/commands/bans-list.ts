@@ -33,6 +33,7 @@ export function bansListCommand(world: World): Command {
         const response = await client.call(client.bans.listBans.bind(client.bans), {
           includeEnded: options.all === true,
           limit: options.limit,
+          pageToken: '',
         })
         if (session.json) return session.writeJson(response)
         if (response.bans.length === 0) {

@@ -44,6 +44,7 @@ async function findBan({ client }: Session, target: string): Promise<Ban> {
   const { bans } = await client.call(client.bans.listBans.bind(client.bans), {
     includeEnded: true,
     limit: SEARCHED_BANS,
+    pageToken: '',
   })
   const matching = bans.filter((ban) => canonicalPrefix(ban.prefix) === prefix)
   const ban = matching.find(({ state }) => state === 'banned') ?? newest(matching)

@@ -90,6 +90,7 @@ function buildRequest(options: FlowsOptions, nowMs: number): QueryFlowsRequest {
     limit: options.limit,
     aggregate: options.aggregate === true,
     orderBy: options.order ?? 'time',
+    pageToken: '',
   }
 }
 

@@ -125,6 +125,8 @@ export const detectedBan: Ban = {
   untilUnixMs: 0,
   unbannedUnixMs: 0,
   who: 'detector',
+  by: 'detector',
+  endedBy: '',
   reason: 'pps 98321 over 20000 within 1 s',
   dryRun: false,
   attackId: '',
@@ -262,6 +264,7 @@ export function talkers(of: string): TopTalkersResponse {
 }
 
 export const flows: QueryFlowsResponse = {
+  nextPageToken: '',
   flows: [
     flow({
       srcAddr: '198.51.100.7',

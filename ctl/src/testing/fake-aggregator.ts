@@ -24,6 +24,10 @@ import {
   type TopTalkersRequest,
   type WatchAttacksResponse,
   type WatchBansResponse,
+  type WatchHostRequest,
+  type WatchHostResponse,
+  type WatchTopHostsRequest,
+  type WatchTopHostsResponse,
 } from '@flowdam/proto'
 import {
   Server,
@@ -83,11 +87,20 @@ export class FakeAggregator {
     }
     const hostService: HostServiceServer = {
       topHosts: serve('TopHosts', ({ limit }: TopHostsRequest) => ({ hosts: answers.hosts.slice(0, limit) })),
+      watchTopHosts: (call: ServerWritableStream<WatchTopHostsRequest, WatchTopHostsResponse>) => {
+        this.asked.push({ method: 'WatchTopHosts', request: call.request })
+        call.write({ atUnixMs: answers.NOW, hosts: answers.hosts.slice(0, call.request.limit) })
+      },
+      watchHost: (call: ServerWritableStream<WatchHostRequest, WatchHostResponse>) => {
+        this.asked.push({ method: 'WatchHost', request: call.request })
+        call.write({ atUnixMs: answers.NOW, host: answers.host(call.request.address) })
+      },
       getHost: serve('GetHost', ({ address }: GetHostRequest) => answers.host(address)),
     }
     const banService: BanServiceServer = {
       listBans: serve('ListBans', ({ includeEnded }: ListBansRequest) => ({
         bans: this.bans.filter(({ state }) => includeEnded || state === 'banned'),
+        nextPageToken: '',
       })),
       getBan: serve('GetBan', ({ id }: { id: string }) => {
         const ban = this.bans.find((candidate) => candidate.id === id)
@@ -120,7 +133,7 @@ export class FakeAggregator {
       forgetBaseline: serve('ForgetBaseline', () => ({})),
     }
     const attackService: AttackServiceServer = {
-      listAttacks: serve('ListAttacks', () => ({ attacks: [answers.attack] })),
+      listAttacks: serve('ListAttacks', () => ({ attacks: [answers.attack], nextPageToken: '' })),
       getAttack: serve('GetAttack', () => ({ attack: answers.attack })),
       watchAttacks: (call: ServerWritableStream<object, WatchAttacksResponse>) => {
         call.write({ event: 'state', atUnixMs: answers.NOW, attack: answers.attack })
@@ -129,6 +142,10 @@ export class FakeAggregator {
     const flowService: FlowServiceServer = {
       queryFlows: serve('QueryFlows', (_request: QueryFlowsRequest) => answers.flows),
       topTalkers: serve('TopTalkers', ({ of }: TopTalkersRequest) => answers.talkers(of)),
+      streamFlows: (call) => {
+        call.write({ flows: answers.flows.flows })
+        call.end()
+      },
     }
     this.#server.addService(StatusServiceService, statusService)
     this.#server.addService(HostServiceService, hostService)
