@@ -65,7 +65,11 @@ export class Api {
   }
 
   listAttacks(includeEnded: boolean) {
-    return this.call(this.attacks.listAttacks.bind(this.attacks), { includeEnded, limit: 1000, pageToken: '' })
+    return this.call(this.attacks.listAttacks.bind(this.attacks), {
+      includeEnded,
+      limit: 1000,
+      pageToken: '',
+    })
   }
 
   getAttack(id: string) {
