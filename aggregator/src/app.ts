@@ -50,6 +50,7 @@ import { Baselines } from './detect/baseline/baselines.js'
 import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
 import { DropCounter } from './drops.js'
+import { MetricWriter } from './fastnetmon/metric-writer.js'
 import { FlowQueries } from './flows/queries.js'
 import { TalkerQueries } from './flows/talkers.js'
 import { Turns } from './flows/turns.js'
@@ -63,7 +64,7 @@ import { SourceRegistry } from './sources/registry.js'
 import { Spool } from './spool/spool.js'
 import { spoolOptions } from './store/config.js'
 import { addStoreMetrics } from './store/metrics.js'
-import { prepareStoreFolder, Store } from './store/store.js'
+import { prepareStoreFolder, Store, schemaOptions } from './store/store.js'
 
 /** How long a stop waits for hooks that run. */
 const HOOKS_STOP_MS = 5000
@@ -109,6 +110,8 @@ export class Aggregator {
   readonly #journal: Journal
   readonly #launcher: HookLauncher
   #attackSweep: NodeJS.Timeout | undefined
+  /** Only where FastNetMon's tables are asked for. */
+  readonly #metricWriter: MetricWriter | undefined
   readonly #stops: (() => void | Promise<void>)[] = []
   readonly #startedUnixMs = Date.now()
   readonly #file: string
@@ -208,6 +211,19 @@ export class Aggregator {
         })
       : this.#grpc
     const { detector, bans, attacks, hooks } = this
+    const { fastnetmon_tables: metricTables } = config.store
+    if (metricTables) {
+      this.#metricWriter = new MetricWriter({
+        store: this.store,
+        database: metricTables.database,
+        cluster: schemaOptions(config.store).cluster,
+        intervalMs: metricTables.interval,
+        networks: () => this.#config.networks,
+        hosts: () => detector.hosts(),
+        drops,
+        log: part('fastnetmon'),
+      })
+    }
     const agents = () => this.ingest.agents()
     const storeStatus = () => this.store.status()
     const counted = new CountedDrops(drops, () => this.#countLosses())
@@ -309,6 +325,7 @@ export class Aggregator {
       [() => this.attacks.start(), () => this.attacks.stop()],
       [() => this.baselines.start(), () => this.baselines.stop()],
       [() => this.detector.start(), () => this.detector.stop()],
+      [() => this.#metricWriter?.start(), () => this.#metricWriter?.stop()],
       [() => this.ingest.start(), () => this.ingest.stop()],
       [() => this.#addStandardServices(), () => clearInterval(this.#healthTimer)],
       [() => this.#grpc.start(), () => this.#grpc.stop()],

@@ -20,6 +20,7 @@ export const DROP_REASONS = {
   ],
   store: [
     'dead_letter', // records moved to the dead-letter folder
+    'fastnetmon_tables', // rows of FastNetMon's metric tables
   ],
   detect: [
     'table_full', // delta entries

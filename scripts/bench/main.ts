@@ -3,13 +3,14 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { formatRate } from '@flowdam/common'
+import { formatRate, parseRate } from '@flowdam/common'
 import { agentCpu } from './agent-cpu.js'
 import { attackDetail } from './attack-detail.js'
 import { detectorTick } from './detector.js'
 import { drain } from './drain.js'
 import { floodLatency } from './flood-latency.js'
 import { hookLatency } from './hook-latency.js'
+import { storeQuery } from './query.js'
 import type { Bench, BenchResult } from './result.js'
 import { e2eFlows, streamLoopback, writerRatio } from './store.js'
 import { streamFar } from './stream-far.js'
@@ -32,6 +33,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'detect.latency.10x': floodLatency(10),
   'writer.ratio': writerRatio,
   'e2e.flows': e2eFlows,
+  'store.query.100m': storeQuery,
 }
 
 const HELP = `npm run bench [-- [ID…] [--json FILE] [--seconds N]]
@@ -41,6 +43,7 @@ Measures Flowdam on this machine, each figure beside a reference. Needs root and
   ID              ${Object.keys(BENCHES).join(', ')} (default: all)
   --json FILE     also writes the figures as JSON
   --seconds N     how long the long ones run (e2e.flows: 60)
+  --rows N        flows that store.query.100m looks through (100M: 3 GB of disk for some minutes)
   --help          this text
 
 Exit status: 0 all measured (met or not), 1 a measurement failed, 2 wrong options.
@@ -50,12 +53,18 @@ interface Options {
   ids: string[]
   json: string | undefined
   seconds: number | undefined
+  rows: number | undefined
 }
 
 function readOptions(): Options | undefined {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'string' }, seconds: { type: 'string' }, help: { type: 'boolean' } },
+    options: {
+      json: { type: 'string' },
+      seconds: { type: 'string' },
+      rows: { type: 'string' },
+      help: { type: 'boolean' },
+    },
   })
   if (values.help) return undefined
   const unknown = positionals.find((id) => !BENCHES[id])
@@ -63,7 +72,13 @@ function readOptions(): Options | undefined {
   const seconds = values.seconds === undefined ? undefined : Number(values.seconds)
   if (seconds !== undefined && !(seconds > 0))
     throw new Error(`--seconds ${values.seconds} is not a number above 0`)
-  return { ids: positionals.length > 0 ? positionals : Object.keys(BENCHES), json: values.json, seconds }
+  const rows = values.rows === undefined ? undefined : parseRate(values.rows)
+  return {
+    ids: positionals.length > 0 ? positionals : Object.keys(BENCHES),
+    json: values.json,
+    seconds,
+    rows,
+  }
 }
 
 /** Small numbers with three digits, large ones with a prefix. */
@@ -102,7 +117,7 @@ async function main(): Promise<void> {
     process.stderr.write(`measuring ${id} …\n`)
     try {
       const log = (text: string) => process.stderr.write(`  ${text}\n`)
-      for (const result of await bench({ log, seconds: options.seconds })) {
+      for (const result of await bench({ log, seconds: options.seconds, rows: options.rows })) {
         results.push(result)
         process.stdout.write(`${line(result)}\n`)
       }

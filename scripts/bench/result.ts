@@ -24,6 +24,8 @@ export interface BenchOptions {
   log: (line: string) => void
   /** Seconds for the long ones (e2e.flows); undefined for each bench's default. */
   seconds: number | undefined
+  /** Flows for those that look through many (store.query.100m). */
+  rows: number | undefined
 }
 
 /** The middle value; of an even number, the mean of the two in the middle. */

@@ -268,6 +268,11 @@ export class Detector implements DeltaSink {
     return this.#views.top(by, limit, direction)
   }
 
+  /** Every address with traffic, averages over its window. May be read over several turns: each is of its moment. */
+  hosts(): IterableIterator<{ address: Uint8Array; rates: HostRates }> {
+    return this.#views.hosts()
+  }
+
   /** Everything on external interfaces, protected or not, over the shortest window. */
   external(): Record<Direction, Brief> {
     return this.#views.external()

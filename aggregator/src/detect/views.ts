@@ -109,6 +109,19 @@ export class Views {
     })
   }
 
+  /** Every address with traffic, averages over its window. May be read over several turns: each is of its moment. */
+  *hosts(): IterableIterator<{ address: Uint8Array; rates: HostRates }> {
+    const counters = this.#counters()
+    counters.advance(this.#clock())
+    for (let row = 0; row < counters.table.highWater; row++) {
+      if (counters.liveEntries(row) === 0) continue
+      const policy = counters.policyOfRow(row)
+      const window = counters.windows[policy.window] as SlidingWindow
+      const rates = ratesOf(window.sums, window.base(row), policy.windowMs)
+      yield { address: counters.table.address(row), rates }
+    }
+  }
+
   /** The busiest addresses, largest first; both directions together unless one is named. */
   top(by: TopOrder, limit: number, direction?: Direction): HostSummary[] {
     const counters = this.#counters()

@@ -24,6 +24,20 @@ const zSpool = z
   })
   .prefault({})
 
+const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/
+const FASTNETMON = { database: 'fastnetmon', interval: 10_000 }
+
+/** true: as below, with defaults. */
+const zFastnetmonTables = z
+  .union([
+    z.boolean(),
+    z.strictObject({
+      database: z.string().regex(IDENTIFIER, 'letters, digits and _ only').default(FASTNETMON.database),
+      interval: zDuration.refine((ms) => ms >= 1000, 'at least 1s').default(FASTNETMON.interval),
+    }),
+  ])
+  .transform((given) => (given === true ? FASTNETMON : given || undefined))
+
 const common = {
   /** Raw flows are deleted when they are this old. */
   retention: zDuration.default(15 * 86_400_000),
@@ -35,6 +49,8 @@ const common = {
   order: z.enum(['time', 'host']).default('time'),
   /** Inserts at a time; two keep both the reading of one and the sorting and writing of the other going. */
   loaders: z.int().min(1).max(16).default(2),
+  /** FastNetMon's tables of traffic by host, by network and in total, for its dashboards. */
+  fastnetmon_tables: zFastnetmonTables.prefault(false),
   spool: zSpool,
 }
 
@@ -49,10 +65,7 @@ export const zStore = z.discriminatedUnion('engine', [
   z.strictObject({
     engine: z.literal('clickhouse'),
     url: z.url(),
-    database: z
-      .string()
-      .regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'letters, digits and _ only')
-      .default('flowdam'),
+    database: z.string().regex(IDENTIFIER, 'letters, digits and _ only').default('flowdam'),
     user: z.string().default('default'),
     /** Read from the environment variable of this name, so that it is in no file. */
     password_env: z.string().optional(),

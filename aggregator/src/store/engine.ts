@@ -36,8 +36,8 @@ export interface Engine {
   background(sql: string): Promise<void>
   /** Rows as objects. Values only through `params` (`{name:Type}` in the text), never in the text. */
   query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]>
-  /** Rows as objects into a table, small numbers of them. */
-  insertRows(table: string, rows: readonly object[]): Promise<void>
+  /** Rows as objects or their JSON into a table, of our database unless it is named; some thousands at most. */
+  insertRows(table: string, rows: readonly (object | string)[]): Promise<void>
   /** Runs `statement` with what to write behind FROM to read the records of `file`. */
   load(file: string, statement: (from: string) => string): Promise<void>
 }
@@ -132,6 +132,16 @@ export function failureOf(code: number | undefined, message: string, cause?: unk
 
 function firstLine(message: string): string {
   return message.split('\n', 1)[0]?.slice(0, 500) ?? ''
+}
+
+/** One row a line, as JSONEachRow has it. */
+export function jsonLines(rows: readonly (object | string)[]): string {
+  return rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row))).join('\n')
+}
+
+/** The table's name with its database. */
+export function inDatabase(database: string, table: string): string {
+  return table.includes('.') ? table : `${database}.${table}`
 }
 
 /** A literal for SQL text; only for what is ours (paths, tokens, names), values of people go through parameters. */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createReadStream } from 'node:fs'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import {
   type Engine,
   failureOf,
+  inDatabase,
+  jsonLines,
   limitSettings,
   type QueryLimits,
   type QueryParams,
@@ -85,10 +87,11 @@ export class ClickHouseEngine implements Engine {
     })
   }
 
-  async insertRows(table: string, rows: readonly object[]): Promise<void> {
+  async insertRows(table: string, rows: readonly (object | string)[]): Promise<void> {
     if (rows.length === 0) return
     await this.#attempt(async (client) => {
-      await client.insert({ table: `${this.database}.${table}`, values: [...rows], format: 'JSONEachRow' })
+      const values = Readable.from([jsonLines(rows)], { objectMode: false })
+      await client.insert({ table: inDatabase(this.database, table), values, format: 'JSONEachRow' })
     })
   }
 

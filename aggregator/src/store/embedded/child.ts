@@ -4,7 +4,7 @@
 // aggregator's. It lives as long as its parent: when the channel closes it ends at once, which loses nothing, for
 // the parent's spool keeps what is not confirmed.
 import { Session } from 'chdb'
-import type { Answer, ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
+import type { ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as ChildSettings
 const sessions = new Map<string, Session>()
@@ -24,17 +24,17 @@ function sessionOf(lane: string): Session {
   return session
 }
 
-async function run({ lane, sql, params, rows }: ChildRequest): Promise<Answer> {
+async function run({ lane, sql, params, rows }: ChildRequest): Promise<string> {
   const session = sessionOf(lane)
   if (rows !== undefined) {
     await session.queryAsync(`${sql} FORMAT JSONEachRow\n${rows}`)
-    return { text: '', rowsRead: 0 }
+    return ''
   }
-  const options = { format: 'JSONEachRow' }
+  const options = { format: 'JSON' }
   const result = await (params
     ? session.queryBindAsync(sql, params, options)
     : session.queryAsync(sql, options))
-  return { text: result.text(), rowsRead: result.rowsRead }
+  return result.text()
 }
 
 process.on('message', (request: ChildRequest | 'stop') => {
@@ -44,7 +44,7 @@ process.on('message', (request: ChildRequest | 'stop') => {
   }
   const { id } = request
   run(request).then(
-    (answer) => reply({ id, ...answer }),
+    (text) => reply({ id, text }),
     (error: Error & { clickhouseCode?: number }) =>
       reply({ id, error: { message: error.message, code: error.clickhouseCode } }),
   )

@@ -7,6 +7,8 @@ import type { Logger } from '@flowdam/common'
 import {
   type Engine,
   failureOf,
+  inDatabase,
+  jsonLines,
   limitSettings,
   type QueryLimits,
   type QueryParams,
@@ -14,7 +16,7 @@ import {
   StoreFailure,
 } from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
-import type { Answer, ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
+import type { ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
 
 const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
 const STOP_WITHIN_MS = 10_000
@@ -26,8 +28,14 @@ export interface EmbeddedOptions {
   log: Logger
 }
 
+/** ClickHouse's format JSON. */
+interface Result<Row> {
+  data: Row[]
+  statistics: { rows_read: number }
+}
+
 interface Waiting {
-  resolve: (answer: Answer) => void
+  resolve: (text: string) => void
   reject: (error: StoreFailure) => void
 }
 
@@ -83,22 +91,20 @@ export class EmbeddedEngine implements Engine {
 
   async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
     const settings = Object.entries(limitSettings(limits)).map(([name, value]) => `${name} = ${value}`)
-    const { text, rowsRead } = await this.#request({
+    const text = await this.#request({
       lane: limits.patient ? 'patient' : 'query',
       sql: `${sql} SETTINGS ${settings.join(', ')}, max_threads = 1`,
       params,
     })
-    limits.onRead?.(rowsRead)
-    return text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Row)
+    const { data, statistics } = JSON.parse(text) as Result<Row>
+    limits.onRead?.(statistics.rows_read)
+    return data
   }
 
-  async insertRows(table: string, rows: readonly object[]): Promise<void> {
+  async insertRows(table: string, rows: readonly (object | string)[]): Promise<void> {
     if (rows.length === 0) return
-    const sql = `INSERT INTO ${this.database}.${table}`
-    await this.#request({ lane: 'control', sql, rows: rows.map((row) => JSON.stringify(row)).join('\n') })
+    const sql = `INSERT INTO ${inDatabase(this.database, table)}`
+    await this.#request({ lane: 'control', sql, rows: jsonLines(rows) })
   }
 
   async load(file: string, statement: (from: string) => string): Promise<void> {
@@ -113,7 +119,7 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  #request(request: Omit<ChildRequest, 'id'>): Promise<Answer> {
+  #request(request: Omit<ChildRequest, 'id'>): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#stopping) return reject(new StoreFailure('retry', 'the store stops'))
       this.#child ??= this.#spawn()
@@ -150,7 +156,7 @@ export class EmbeddedEngine implements Engine {
       const waiting = this.#waiting.get(response.id)
       this.#waiting.delete(response.id)
       if ('error' in response) waiting?.reject(failureOf(response.error.code, response.error.message))
-      else waiting?.resolve(response)
+      else waiting?.resolve(response.text)
     })
     const ended = (why: string) => {
       if (this.#child !== child) return

@@ -13,13 +13,8 @@ export interface ChildRequest {
   rows?: string
 }
 
-export interface Answer {
-  text: string
-  rowsRead: number
-}
-
 export type ChildResponse =
-  | ({ id: number } & Answer)
+  | { id: number; text: string }
   | { id: number; error: { message: string; code: number | undefined } }
 
 export interface ChildSettings {
