@@ -12,6 +12,7 @@ import type { Spool } from '../spool/spool.js'
 import { ClickHouseEngine } from './clickhouse/engine.js'
 import type { StoreConfig } from './config.js'
 import { EmbeddedEngine } from './embedded/engine.js'
+import { requireEmbedded } from './embedded/installed.js'
 import { type Engine, type QueryLimits, type QueryParams, StoreFailure } from './engine.js'
 import { Loader, type LoaderStatus } from './loader.js'
 import { MappedTable } from './mapped/table.js'
@@ -221,6 +222,7 @@ export class Store {
 
 function newEngine({ config, log }: StoreOptions): Engine {
   if (config.engine === 'embedded') {
+    requireEmbedded()
     return new EmbeddedEngine({ path: join(config.path, 'clickhouse'), memoryBytes: config.memory, log })
   }
   const password =
