@@ -246,6 +246,8 @@ export class Agent {
       oldestAgeMs: this.#queue.oldestAgeMs,
       spoolErrors: this.#queue.spoolErrors,
       maybeDoubledRecords: this.#uplink?.doubles.maybe ?? 0,
+      dropRules: this.#counter?.dropRules !== undefined,
+      dropped: this.#counter?.dropRules?.list() ?? [],
     }
   }
 

@@ -9,6 +9,7 @@ import {
   type HostPort,
   HttpEndpoint,
   type Logger,
+  parsePrefix,
 } from '@flowdam/common'
 import {
   type Config as AgentConfig,
@@ -23,7 +24,7 @@ import {
 } from '@flowdam/proto'
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { ApiAccess } from './access/access.js'
-import { attackService } from './api/attack-service.js'
+import { apiAttack, attackService } from './api/attack-service.js'
 import { auditService } from './api/audit-service.js'
 import { banService } from './api/ban-service.js'
 import { baselineService } from './api/baseline-service.js'
@@ -39,13 +40,15 @@ import { ABANDONED_MS, attackRow, endAbandoned, storedAttacks } from './attacks/
 import { AttackJournal } from './attacks/journal.js'
 import { attackedPrefixes } from './attacks/targets.js'
 import { BanArchive } from './bans/archive.js'
+import type { Ban } from './bans/ban.js'
 import { Bans } from './bans/bans.js'
+import { DropRules } from './bans/drop-rules.js'
 import { Journal } from './bans/journal.js'
 import { policiesOf } from './config/load.js'
 import { diffConfig } from './config/present.js'
 import { banRulesOf } from './config/rules.js'
 import type { AggregatorConfig } from './config/schema.js'
-import { newFlowCounters } from './contracts.js'
+import { type AgentInfo, newFlowCounters } from './contracts.js'
 import { Baselines } from './detect/baseline/baselines.js'
 import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
@@ -54,8 +57,10 @@ import { MetricWriter } from './fastnetmon/metric-writer.js'
 import { FlowQueries } from './flows/queries.js'
 import { TalkerQueries } from './flows/talkers.js'
 import { Turns } from './flows/turns.js'
+import { attackDocument } from './hooks/attack-document.js'
 import { HookLauncher } from './hooks/launcher.js'
 import { type Hook, HookRunner } from './hooks/runner.js'
+import { HookUpdates } from './hooks/updates.js'
 import { GrpcEndpoint } from './ingest/endpoint.js'
 import { IngestServer } from './ingest/server.js'
 import { ServerTls } from './ingest/tls.js'
@@ -91,6 +96,8 @@ export class Aggregator {
   readonly bans: Bans
   readonly attacks: Attacks
   readonly hooks: HookRunner
+  readonly updates: HookUpdates
+  readonly dropRules: DropRules
   readonly spool: Spool
   readonly store: Store
   readonly ingest: IngestServer
@@ -135,6 +142,10 @@ export class Aggregator {
       log: part('hooks'),
       onRun: (id, run) => this.bans.hookRan(id, run),
       onSettled: (id) => this.bans.settled(id),
+      report: ({ attackId }) => {
+        const attack = attackId === '' ? undefined : this.attacks.get(attackId)
+        return attack && attackDocument(apiAttack(attack))
+      },
     })
     this.#journal = new Journal(join(config.state, 'bans.jsonl'), part('bans'))
     this.bans = new Bans({
@@ -142,6 +153,13 @@ export class Aggregator {
       journal: this.#journal,
       actions: this.hooks,
       log: part('bans'),
+      watched: () => isWatched(this.ingest.agents()),
+    })
+    this.updates = new HookUpdates({
+      bans: () => (this.bans.rules.dryRun ? [] : this.bans.active()),
+      hooks: () => this.hooks.hooks,
+      measure: (ban) => this.#measure(ban),
+      update: (hook, ban) => this.hooks.update(hook, ban),
     })
     this.baselines = new Baselines({
       file: join(config.state, 'baselines.bin'),
@@ -187,6 +205,12 @@ export class Aggregator {
       log: part('ingest'),
       config: agentConfigOf(config),
       certificates: config.tls !== undefined,
+    })
+    this.dropRules = new DropRules({
+      bans: this.bans,
+      send: (rules) => this.ingest.setRules(rules),
+      agents: () => this.ingest.agents(),
+      log: part('bans'),
     })
     this.#archive = new BanArchive(this.bans, (row) => this.#record('bans', row), part('bans'))
     this.#tls = config.tls && new ServerTls({ files: config.tls, drops, log: part('tls') })
@@ -278,6 +302,7 @@ export class Aggregator {
           bans,
           attacks,
           hooks,
+          dropRules: this.dropRules,
           drops: counted,
           flows,
           agents,
@@ -322,6 +347,8 @@ export class Aggregator {
       [() => this.#launcher.start(), () => this.#launcher.stop()],
       [() => this.bans.start(), () => this.bans.stop()],
       [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
+      [() => this.updates.start(), () => this.updates.stop()],
+      [() => this.dropRules.start(), () => this.dropRules.stop()],
       [() => this.attacks.start(), () => this.attacks.stop()],
       [() => this.baselines.start(), () => this.baselines.stop()],
       [() => this.detector.start(), () => this.detector.stop()],
@@ -370,6 +397,7 @@ export class Aggregator {
     this.#needRestart = needRestart
     this.hooks.reconfigure(hooksOf(config), config.hooks_parallel)
     this.bans.reconfigure(banRulesOf(config))
+    this.dropRules.refresh()
     this.detector.reconfigure(policiesOf(config))
     this.ingest.setConfig(agentConfigOf(config))
     this.#tls?.reload()
@@ -466,9 +494,15 @@ export class Aggregator {
   #detected(detection: Detection): void {
     const attack = this.attacks.seen(detection)
     for (const result of this.bans.detected(detection, attack)) {
-      if (result.outcome === 'banned' || result.outcome === 'extended')
-        this.attacks.banned(attack, result.ban.id)
+      if ('ban' in result) this.attacks.banned(attack, result.ban.id)
     }
+  }
+
+  /** What a ban's prefix does now. */
+  #measure({ prefix }: Ban) {
+    const { length, text, bytes } = parsePrefix(prefix)
+    const rates = length === 128 ? this.detector.host(bytes)?.rates : this.detector.averages('prefix', text)
+    return rates && { rates, averages: rates }
   }
 
   #prepareFolders(): void {
@@ -525,16 +559,24 @@ function agentConfigOf(config: AggregatorConfig): AgentConfig {
   }
 }
 
+/** Quiet is only believed while every agent that we know of can tell of an attack. */
+function isWatched(agents: readonly AgentInfo[]): boolean {
+  return agents.length > 0 && agents.every(({ connected }) => connected)
+}
+
 function hooksOf(config: AggregatorConfig): Hook[] {
-  return config.hooks.map(({ name, run = [], url, headers, format, timeout, retries, backoff, env }) => ({
-    name,
-    run,
-    url,
-    headers,
-    format,
-    timeoutMs: timeout,
-    retries,
-    backoffMs: backoff,
-    env,
-  }))
+  return config.hooks.map(
+    ({ name, run = [], url, format, timeout, retries, backoff, updates = 0, ...rest }) => ({
+      name,
+      run,
+      url,
+      headers: rest.headers,
+      format,
+      timeoutMs: timeout,
+      retries,
+      backoffMs: backoff,
+      updatesMs: updates,
+      env: rest.env,
+    }),
+  )
 }

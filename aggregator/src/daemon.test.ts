@@ -150,7 +150,7 @@ describe('flowdam-aggregator', { timeout: 180_000 }, () => {
     const bans = client(BanServiceClient)
     const add = (prefix: string) =>
       answer<AddBanResponse>((done) =>
-        bans.addBan({ prefix, direction: 0, durationS: 0, reason: 'test', who: 'me' }, done),
+        bans.addBan({ prefix, direction: 0, durationS: 0, reason: 'test', who: 'me', level: '' }, done),
       )
     await assert.rejects(add('198.51.100.1'), /FAILED_PRECONDITION: FD_BAN_OUTSIDE_NETWORKS/)
     await assert.rejects(add('203.0.113.200'), /FAILED_PRECONDITION: FD_BAN_EXEMPT/)

@@ -6,6 +6,9 @@ import type { ApiAccess } from './access/access.js'
 import { REFUSALS } from './access/counts.js'
 import type { Attacks } from './attacks/attacks.js'
 import type { Bans } from './bans/bans.js'
+import type { DropRules } from './bans/drop-rules.js'
+import { isHookFailing } from './bans/hook-history.js'
+import { levelOf } from './bans/levels.js'
 import type { AgentInfo, FlowCounters } from './contracts.js'
 import type { Baselines } from './detect/baseline/baselines.js'
 import type { Detector } from './detect/detector.js'
@@ -19,6 +22,7 @@ export interface MetricSources {
   bans: Bans
   attacks: Attacks
   hooks: HookRunner
+  dropRules: DropRules
   drops: DropCounter
   flows: FlowCounters
   agents: () => readonly AgentInfo[]
@@ -67,7 +71,7 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     })
   }
 
-  const { detector, baselines, bans, attacks, hooks, drops, flows, agents, storeStatus } = sources
+  const { detector, baselines, bans, attacks, hooks, dropRules, drops, flows, agents, storeStatus } = sources
   const { counts, audit } = sources.access
   labelled('counter', 'api_calls_total', 'API calls that ended', ['method', 'status'], () => counts.calls())
   labelled('counter', 'api_refused_total', 'API calls not let through', ['reason'], () =>
@@ -142,6 +146,25 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
       [{ dry_run: 'false' }, bans.activeCount - dry],
     ]
   })
+  labelled('gauge', 'bans_at_level', 'Bans in force by level', ['level', 'action'], () => {
+    const counts = new Map<string, [{ level: string; action: string }, number]>()
+    for (const ban of bans.active()) {
+      const { name: level, action } = levelOf(ban)
+      const known = counts.get(level)
+      counts.set(level, [{ level, action }, (known?.[1] ?? 0) + 1])
+    }
+    return counts.values()
+  })
+  labelled('counter', 'ban_steps_total', 'Arrivals of bans at a level', ['level'], () =>
+    [...bans.steps].map(([level, count]) => [{ level }, count]),
+  )
+  gauge('drop_rules', 'Prefixes that agents are to drop', () => dropRules.count)
+  gauge('drop_rule_agents', 'Connected agents that apply drop rules', () => dropRules.agents)
+  gauge(
+    'bans_hooks_failing',
+    'Bans in force with a hook whose last attempt failed',
+    () => bans.active().filter(isHookFailing).length,
+  )
   labelled('gauge', 'bans_stopped', '1 while the detector bans nothing', ['state'], () =>
     (['paused', 'tripped'] as const).map((state) => [{ state }, bans.brake.state === state ? 1 : 0]),
   )

@@ -216,6 +216,8 @@ export class Sender {
         oldestAgeMs: this.queue.oldestAgeMs,
         spoolErrors: this.queue.spoolErrors,
         maybeDoubledRecords: this.uplink.doubles.maybe,
+        dropRules: false,
+        dropped: [],
       }),
       config: (config) => {
         this.config = config

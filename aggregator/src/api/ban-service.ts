@@ -35,7 +35,7 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
       if (!ban) throw new FlowdamError('FD_BAN_UNKNOWN', `no ban has the id '${id}'`)
       return { ban: apiBan(ban) }
     }),
-    addBan: unary(log, ({ prefix: text, direction, durationS, reason, who: claim }, { metadata }) => {
+    addBan: unary(log, ({ prefix: text, direction, durationS, reason, who: claim, level }, { metadata }) => {
       const prefix = inField('prefix', () => parsePrefix(text))
       const { who, by } = claimed(claim, metadata)
       if (durationS > LONGEST_BAN_S) {
@@ -49,6 +49,7 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
         reason,
         who,
         by,
+        level,
         hostgroup: host?.policy.hostgroup ?? '',
         rates: prefix.length === 128 && host ? host.rates : NO_RATES,
       })

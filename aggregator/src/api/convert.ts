@@ -4,6 +4,7 @@
 import { type Ban as ApiBan, Direction as ApiDirection, type HostRates, type Rates } from '@flowdam/proto'
 import { type Ban, banRates } from '../bans/ban.js'
 import type { BanEvent } from '../bans/events.js'
+import { isDropped, levelOf } from '../bans/levels.js'
 import type { Direction } from '../detect/slots.js'
 import type { HostSummary } from '../detect/views.js'
 
@@ -33,6 +34,7 @@ export function apiHost(host: HostSummary, banned: boolean): HostRates {
 }
 
 export function apiBan(ban: Ban): ApiBan {
+  const level = levelOf(ban)
   return {
     id: ban.id,
     prefix: ban.prefix,
@@ -56,6 +58,16 @@ export function apiBan(ban: Ban): ApiBan {
     attackType: ban.attackType,
     by: ban.by ?? '',
     endedBy: ban.removedBy ?? '',
+    level: level.name,
+    action: level.action,
+    steps: ban.steps.map(({ name, action, at, atUnixMs, who, metric, threshold, value }) => ({
+      ...{ level: name, action, at, atUnixMs, who, metric, threshold, value },
+    })),
+    lastSeenUnixMs: ban.lastSeenUnixMs,
+    drops: isDropped(ban),
+    droppedPackets: ban.dropped.packets,
+    droppedBytes: ban.dropped.bytes,
+    dropAgents: ban.dropped.agents,
   }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Ban, HookAction } from './ban.js'
+import type { HookNames } from './levels.js'
 
 /** What carries bans out. Must return at once. */
 export interface BanActions {
   /** `decidedAt` is performance.now() of the decision. */
-  run(action: HookAction, ban: Ban, decidedAt: number): void
+  run(action: HookAction, ban: Ban, decidedAt: number, hooks: HookNames): void
 }

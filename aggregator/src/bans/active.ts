@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { contains, type Prefix, parsePrefix } from '@flowdam/common'
 import type { Ban } from './ban.js'
+import { isBlackholed } from './levels.js'
 
 export interface ActiveBan {
   ban: Ban
@@ -36,9 +37,15 @@ export class ActiveBans {
     return this.#byPrefix.get(prefix.text)
   }
 
-  covering(prefix: Prefix): ActiveBan | undefined {
-    for (const entry of this.#byPrefix.values()) if (contains(entry.prefix, prefix)) return entry
-    return undefined
+  /** Those that hold the prefix, itself among them; oldest first. */
+  covering(prefix: Prefix): ActiveBan[] {
+    return this.all().filter((entry) => contains(entry.prefix, prefix))
+  }
+
+  get blackholes(): number {
+    let count = 0
+    for (const { ban } of this.#byPrefix.values()) if (isBlackholed(ban)) count++
+    return count
   }
 
   byId(id: string): ActiveBan | undefined {

@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import type { HostRates } from '../detect/sample.js'
 import type { Direction } from '../detect/slots.js'
+import type { LevelStep } from './levels.js'
 
-export type HookAction = 'ban' | 'unban'
+export type HookAction = 'ban' | 'update' | 'unban'
 export type HookResult = 'running' | 'ok' | 'failed' | 'timeout'
 
 /** One attempt of one hook. */
@@ -21,6 +22,16 @@ export interface HookRun {
   attempt: number
 }
 
+/** What the agents' kernels dropped for a ban. */
+export interface Dropped {
+  packets: number
+  bytes: number
+  /** Agents that have the rule in force. */
+  agents: number
+}
+
+export const NOTHING_DROPPED: Dropped = { packets: 0, bytes: 0, agents: 0 }
+
 /** One ban from decision to end; what the journal keeps and the API shows. Times are milliseconds since 1970. */
 export interface Ban {
   id: string
@@ -32,7 +43,7 @@ export interface Ban {
   metric: string
   threshold: number
   value: number
-  /** The address's rates at the decision, in both directions. */
+  /** The address's rates at the decision on the level in force, in both directions. */
   rates: HostRates
   /** The same averaged over the window. */
   averages: HostRates
@@ -43,6 +54,8 @@ export interface Ban {
   detectedUnixMs: number
   bannedUnixMs: number
   untilUnixMs: number
+  /** When the attack was last seen over a threshold; 0 for a ban by hand that never saw one. */
+  lastSeenUnixMs: number
   /** 0 while it is in force. */
   unbannedUnixMs: number
   who: string
@@ -58,6 +71,9 @@ export interface Ban {
   dryRun: boolean
   /** How many bans of this prefix before it ended while the attack was still on; its time doubles with each. */
   round: number
+  /** The levels it reached, first to last; the last is in force. Never empty. */
+  steps: LevelStep[]
+  dropped: Dropped
   /** Every hook's unban action has come to an end. */
   settled: boolean
   hooks: HookRun[]

@@ -23,6 +23,7 @@ import type { Ban, HookAction } from './ban.js'
 import { Bans } from './bans.js'
 import type { BrakeState } from './brake.js'
 import { Journal, parseJournal } from './journal.js'
+import { NO_LEVELS } from './levels.js'
 import type { DetectionOutcome } from './outcome.js'
 import type { BanRules } from './rules.js'
 
@@ -41,6 +42,7 @@ const RULES: BanRules = {
   carpet: 'prefix',
   carpetHosts: 3,
   enabled: true,
+  levels: NO_LEVELS,
   durationMs: 10_000,
   maxDurationMs: 0,
   dryRun: false,
@@ -378,6 +380,7 @@ describe('bans', () => {
       carpet: fc.constant('prefix' as const),
       carpetHosts: fc.constant(3),
       enabled: fc.constantFrom(true, true, true, false),
+      levels: fc.constant(NO_LEVELS),
       durationMs: fc.constantFrom(1000, 10_000, 60_000),
       maxDurationMs: fc.constant(0),
       dryRun: fc.constantFrom(false, false, true),

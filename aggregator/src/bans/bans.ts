@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describeError, FlowdamError, type Logger, type Prefix, parsePrefix } from '@flowdam/common'
+import { FlowdamError, type Logger, type Prefix, parsePrefix } from '@flowdam/common'
 import type { Detection } from '../detect/detection.js'
 import type { BanActions } from './actions.js'
-import type { ActiveBan, ActiveBans } from './active.js'
-import { type Ban, type HookRun, newBanId } from './ban.js'
+import type { ActiveBans } from './active.js'
+import type { Ban, Dropped, HookRun } from './ban.js'
 import { BanBook } from './book.js'
 import type { BrakeStatus } from './brake.js'
-import { type AddBan, type BanCause, causeOf, manualCause } from './cause.js'
+import { type AddBan, manualCause } from './cause.js'
+import { Decisions } from './decide.js'
 import type { BanEvent } from './events.js'
+import { Force } from './force.js'
 import type { GuardError } from './guard.js'
 import type { Journal } from './journal.js'
-import { DetectionLog, logBan, logUnban } from './log.js'
+import { hooksTold, type LevelAction, levelsOf, levelsUpTo, strongest } from './levels.js'
 import { type AttackLabel, type DetectionOutcome, NO_ATTACK } from './outcome.js'
 import type { PastBans } from './past.js'
 import { Permission } from './permission.js'
 import type { BanRules } from './rules.js'
-import { banTargets } from './targets.js'
 
 export interface BansOptions {
   rules: BanRules
@@ -24,23 +25,27 @@ export interface BansOptions {
   log: Logger
   /** Milliseconds since 1970. */
   clock?: () => number
+  /** Whether an attack would be seen now. Default: always. */
+  watched?: () => boolean
 }
 
 const LONGEST_TIMER_MS = 3_600_000
 
 /**
- * Bans from decision to end: banned → extended while the attack lasts → unbanned. One ban for a prefix at a time.
+ * Bans from decision to end: banned → extended while the attack lasts, at a further level
+ * when it grows → unbanned. One ban for a prefix at a time.
  * Every change is in the journal before it has any effect outside.
  */
 export class Bans {
   readonly #actions: BanActions
   readonly #log: Logger
   readonly #clock: () => number
+  readonly #watched: () => boolean
   #rules: BanRules
   readonly #permission: Permission
   readonly #book: BanBook
-  readonly #detectionLog: DetectionLog
-  made = 0
+  readonly #force: Force
+  readonly #decisions: Decisions
   #timer: NodeJS.Timeout | undefined
   #running = false
 
@@ -49,9 +54,18 @@ export class Bans {
     this.#permission = new Permission(options.rules)
     this.#actions = options.actions
     this.#log = options.log
-    this.#clock = options.clock ?? Date.now
-    this.#book = new BanBook(options.journal, this.#permission.brake, this.#clock)
-    this.#detectionLog = new DetectionLog(options.log)
+    this.#watched = options.watched ?? (() => true)
+    const clock = options.clock ?? Date.now
+    this.#clock = clock
+    const { log, actions } = options
+    const permission = this.#permission
+    const rules = () => this.#rules
+    const book = new BanBook(options.journal, permission.brake, clock)
+    const force = new Force({ book, actions, log, clock, rules })
+    this.#book = book
+    this.#force = force
+    const trip = () => this.#trip()
+    this.#decisions = new Decisions({ book, permission, force, rules, clock, log, trip })
   }
 
   /** Takes up what the journal says, and has it carried out again: a speaker may have forgotten, or never been told. */
@@ -64,13 +78,13 @@ export class Bans {
       if (ban.settled || ban.dryRun) continue
       // Withdrawn already in memory of the journal, perhaps not at the router. Not when it is banned again since.
       if (this.#active.of(parsePrefix(ban.prefix))) this.#book.settled(ban.id)
-      else this.#actions.run('unban', ban, performance.now())
+      else this.#actions.run('unban', ban, performance.now(), hooksTold(ban))
     }
     this.#endForbidden()
     this.tick()
     for (const { ban } of this.#active.all()) {
       this.#log.info({ ban: ban.id, prefix: ban.prefix, dryRun: ban.dryRun }, 'ban taken up from the journal')
-      if (!ban.dryRun && !this.#rules.dryRun) this.#actions.run('ban', ban, performance.now())
+      if (!ban.dryRun && !this.#rules.dryRun) this.#actions.run('ban', ban, performance.now(), hooksTold(ban))
     }
   }
 
@@ -91,48 +105,11 @@ export class Bans {
     this.#endForbidden()
   }
 
-  /** A threshold is exceeded: bans, or extends the ban that covers it. One outcome for each prefix to be banned. */
+  /** A threshold is exceeded: bans, extends the ban that covers it, or brings it to a further level. */
   detected(detection: Detection, attack: AttackLabel = NO_ATTACK): DetectionOutcome[] {
-    const targets = banTargets(
-      detection,
-      this.#rules,
-      (prefix) =>
-        this.#active.covering(prefix) !== undefined || this.#permission.prefixObjection(prefix) === undefined,
-    )
-    if (targets.length === 0) {
-      const message = 'attack detected; no address or prefix of it may be banned'
-      this.#detectionLog.warn(detection.target, message, detection, this.#clock())
-    }
-    return targets.map((prefix) => this.#decide(prefix, detection, attack))
-  }
-
-  #decide(prefix: Prefix, detection: Detection, attack: AttackLabel): DetectionOutcome {
-    const now = this.#clock()
-    const covering = this.#active.covering(prefix)
-    if (covering) {
-      this.#extend(covering, now)
-      return { outcome: 'extended', ban: covering.ban }
-    }
-    if (!this.#rules.enabled) {
-      this.#detectionLog.warn(prefix.text, 'attack detected; ban.enabled is false', detection, now)
-      return { outcome: 'disabled' }
-    }
-    const heldUntil = this.#past.heldOffUntil(prefix.text, now)
-    if (heldUntil > 0) return { outcome: 'held_off', untilUnixMs: heldUntil }
-    const objection = this.#permission.detectorObjection(prefix, this.#active.size, now)
-    if (objection) {
-      const { reason, message } = objection
-      this.#permission.refused(objection)
-      const line = `attack detected, not banned: ${describeError(objection)}`
-      this.#detectionLog.warn(prefix.text, line, detection, now)
-      if (reason === 'max_active') this.#trip(now)
-      return { outcome: 'refused', reason, message }
-    }
-    this.#permission.brake.made(now)
-    const round = this.#past.roundOf(prefix, now)
-    const cause = { ...causeOf(detection, attack), round }
-    const ban = this.#make(prefix, now, this.#durationOf(round), detection.receivedAt, cause)
-    return { outcome: 'banned', ban }
+    const outcomes = this.#decisions.detected(detection, attack)
+    if (outcomes.some(({ outcome }) => outcome === 'banned')) this.#schedule()
+    return outcomes
   }
 
   /** Whether the detector bans, and if not, who stopped it and why. */
@@ -150,7 +127,8 @@ export class Bans {
     this.#setBrake({ state: 'paused', sinceUnixMs: this.#clock(), who: who || 'unknown', reason })
     if (release) {
       for (const { ban } of this.#active.all()) {
-        this.#end(ban, who || 'unknown', reason || 'bans were paused', 0, by)
+        const how = { endedBy: who || 'unknown', removedBy: by, endReason: reason || 'bans were paused' }
+        this.#force.end(ban, { ...how, holdOffUntilUnixMs: 0 })
       }
     }
     return this.brake
@@ -172,15 +150,19 @@ export class Bans {
         `${prefix.text} is banned already (${known.ban.id}, ${known.ban.who})`,
       )
     }
-    const objection = this.#permission.personObjection(prefix, this.#active.size)
+    const levels = levelsUpTo(levelsOf(this.#rules.levels, request.hostgroup), request.level ?? '')
+    const action = levels.at(-1)?.action ?? 'blackhole'
+    const objection = this.#permission.personObjection(prefix, action, this.#active.blackholes)
     if (objection) {
       this.#permission.refused(objection)
       throw objection
     }
-    const now = this.#clock()
     this.#past.endHoldOff(prefix.text)
+    const cause = manualCause(request)
     const durationMs = request.durationMs || this.#rules.durationMs
-    return this.#make(prefix, now, durationMs, performance.now(), manualCause(request))
+    const ban = this.#force.make(prefix, cause, { levels, who: cause.who }, performance.now(), durationMs)
+    this.#schedule()
+    return ban
   }
 
   /** Ends a ban by address, prefix or id. Throws FD_BAN_UNKNOWN. */
@@ -188,14 +170,17 @@ export class Bans {
     const entry = this.#active.find(target)
     if (!entry) throw new FlowdamError('FD_BAN_UNKNOWN', `nothing is banned as '${target}'`)
     const holdOff = this.#rules.holdOffMs > 0 ? this.#clock() + this.#rules.holdOffMs : 0
-    return this.#end(entry.ban, who || 'unknown', reason || 'removed by hand', holdOff, by)
+    const how = { endedBy: who || 'unknown', removedBy: by, endReason: reason || 'removed by hand' }
+    return this.#force.end(entry.ban, { ...how, holdOffUntilUnixMs: holdOff })
   }
 
   /** Ends what is due; called by a timer. */
   tick(): void {
     const now = this.#clock()
-    for (const { ban } of this.#active.all()) {
-      if (ban.untilUnixMs <= now) this.#end(ban, 'detector', 'its time is over', 0)
+    for (const entry of this.#active.all()) {
+      if (entry.ban.untilUnixMs > now) continue
+      if (!this.#watched() && this.#force.extendBlindly(entry)) continue
+      this.#end(entry.ban, 'detector', 'its time is over')
     }
     this.#past.forgetHoldOffs(now)
     this.#book.compactIfWanted()
@@ -212,8 +197,22 @@ export class Bans {
     this.#book.settled(id)
   }
 
+  /** What the agents dropped for a ban in force. */
+  dropped(id: string, dropped: Dropped): void {
+    this.#book.dropped(id, dropped)
+  }
+
+  get made(): number {
+    return this.#force.made
+  }
+
   get extended(): number {
     return this.#book.extended
+  }
+
+  /** Arrivals at a level, by its name. */
+  get steps(): ReadonlyMap<string, number> {
+    return this.#force.steps
   }
 
   get activeCount(): number {
@@ -235,9 +234,9 @@ export class Bans {
     return this.#book.get(id)
   }
 
-  /** The ban in force that covers an address. */
+  /** The ban in force that covers an address, the strongest if there are several. */
   covering(address: Uint8Array): Ban | undefined {
-    return this.#active.covering({ bytes: address, length: 128, text: '' })?.ban
+    return strongest(this.#active.covering({ bytes: address, length: 128, text: '' }))?.ban
   }
 
   /** Until when the detector leaves this prefix alone; 0 when it does not. */
@@ -246,8 +245,8 @@ export class Bans {
   }
 
   /** Why the detector could not ban this prefix now; undefined when it could. */
-  objection(prefix: Prefix): GuardError | undefined {
-    return this.#permission.detectorObjection(prefix, this.#active.size, this.#clock())
+  objection(prefix: Prefix, action: LevelAction): GuardError | undefined {
+    return this.#permission.detectorObjection(prefix, action, this.#active.blackholes, this.#clock())
   }
 
   /** Calls back for each change until the returned function is called. */
@@ -265,66 +264,24 @@ export class Bans {
   }
 
   /** More bans than anybody planned for: rather a mistake of ours than so many attacks. */
-  #trip(now: number): void {
+  #trip(): void {
     this.#setBrake({
       state: 'tripped',
-      sinceUnixMs: now,
+      sinceUnixMs: this.#clock(),
       who: 'detector',
       reason: `ban.max_active (${this.#rules.maxActive}) is reached; look at the bans, then 'flowdam bans resume'`,
     })
   }
 
-  #make(prefix: Prefix, now: number, durationMs: number, decidedAt: number, what: BanCause): Ban {
-    const ban: Ban = {
-      id: newBanId(now),
-      prefix: prefix.text,
-      state: 'banned',
-      ...what,
-      detectedUnixMs: now,
-      bannedUnixMs: now,
-      untilUnixMs: now + durationMs,
-      unbannedUnixMs: 0,
-      endedBy: '',
-      endReason: '',
-      holdOffUntilUnixMs: 0,
-      dryRun: this.#rules.dryRun,
-      settled: false,
-      hooks: [],
-    }
-    this.made++
-    this.#book.put(ban, prefix, () => {
-      if (!ban.dryRun) this.#actions.run('ban', ban, decidedAt)
-      logBan(this.#log, ban)
-    })
-    this.#schedule()
-    return ban
-  }
-
-  #durationOf(round: number): number {
-    const { durationMs, maxDurationMs } = this.#rules
-    return Math.max(durationMs, Math.min(maxDurationMs, durationMs * 2 ** Math.min(round, 30)))
-  }
-
-  #extend(entry: ActiveBan, now: number): void {
-    const duration = this.#durationOf(entry.ban.round)
-    // Ten detections a second need not be ten lines a second.
-    this.#book.extend(entry, now + duration, Math.max(500, duration / 20))
-  }
-
-  #end(ban: Ban, endedBy: string, endReason: string, holdOffUntilUnixMs: number, removedBy = endedBy): Ban {
-    this.#book.end(ban, { endedBy, removedBy, endReason, holdOffUntilUnixMs }, () => {
-      // Carried out even when bans are in dry run now: what was announced must be withdrawn.
-      if (!ban.dryRun) this.#actions.run('unban', ban, performance.now())
-      logUnban(this.#log, ban)
-    })
-    return ban
+  #end(ban: Ban, endedBy: string, endReason: string): void {
+    this.#force.end(ban, { endedBy, removedBy: endedBy, endReason, holdOffUntilUnixMs: 0 })
   }
 
   /** The guard rails hold at every moment, not only when a ban is made. */
   #endForbidden(): void {
     for (const { ban, prefix } of this.#active.all()) {
       const objection = this.#permission.prefixObjection(prefix)
-      if (objection) this.#end(ban, 'guard', objection.message, 0)
+      if (objection) this.#end(ban, 'guard', objection.message)
     }
   }
 

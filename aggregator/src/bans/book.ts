@@ -2,14 +2,13 @@
 
 import type { Prefix } from '@flowdam/common'
 import { type ActiveBan, ActiveBans } from './active.js'
-import type { Ban, HookRun } from './ban.js'
+import type { Ban, Dropped, HookRun } from './ban.js'
 import type { Brake, BrakeStatus } from './brake.js'
 import { type BanEvent, BanWatchers } from './events.js'
+import { recordRun } from './hook-history.js'
 import type { Journal, JournalEntry } from './journal.js'
 import { PastBans } from './past.js'
 import { replay, replayBrake } from './replay.js'
-
-const MAX_RUNS = 50
 
 /** How a ban ended. */
 export interface BanEnd {
@@ -45,7 +44,7 @@ export class BanBook {
     this.past.restore(bans, this.#clock())
     this.#brake.restore(
       replayBrake(entries),
-      bans.filter(({ who }) => who === 'detector').map((ban) => ban.bannedUnixMs),
+      bans.flatMap(({ steps }) => steps.filter(({ who }) => who === 'detector')).map((step) => step.atUnixMs),
     )
     this.#journal.compact(this.#everything())
   }
@@ -66,6 +65,16 @@ export class BanBook {
     this.#watchers.tell('ban', ban)
   }
 
+  /** It came to a further level; `change` says what is different. */
+  climb(entry: ActiveBan, change: Partial<Ban>, act: () => void): void {
+    const { ban } = entry
+    Object.assign(ban, change)
+    this.#journal.append({ type: 'put', ban })
+    entry.journaledUntil = ban.untilUnixMs
+    act()
+    this.#watchers.tell('level', ban)
+  }
+
   /** The end moves; by less than `worthMs` it is not worth a line: a crash may cost this much of an extension. */
   extend(entry: ActiveBan, untilUnixMs: number, worthMs: number): void {
     const { ban } = entry
@@ -74,14 +83,16 @@ export class BanBook {
     if (untilUnixMs - entry.journaledUntil < worthMs) return
     entry.journaledUntil = untilUnixMs
     this.extended++
-    this.#journal.append({ type: 'extend', id: ban.id, untilUnixMs })
+    const { id, lastSeenUnixMs } = ban
+    this.#journal.append({ type: 'extend', id, untilUnixMs, lastSeenUnixMs })
     this.#watchers.tell('extend', ban)
   }
 
   end(ban: Ban, how: BanEnd, act: () => void): void {
     const now = this.#clock()
     Object.assign(ban, { state: 'unbanned', unbannedUnixMs: now, ...how })
-    this.#journal.append({ type: 'end', id: ban.id, unbannedUnixMs: now, ...how })
+    const { id, dropped } = ban
+    this.#journal.append({ type: 'end', id, unbannedUnixMs: now, ...how, dropped })
     this.active.delete(ban)
     this.past.add(ban, now)
     act()
@@ -92,16 +103,16 @@ export class BanBook {
   hookRan(id: string, run: HookRun): void {
     const ban = this.get(id)
     if (!ban) return
-    const at = ban.hooks.findIndex(
-      (known) =>
-        known.result === 'running' && known.hook === run.hook && known.startedUnixMs === run.startedUnixMs,
-    )
-    if (at >= 0) ban.hooks[at] = run
-    else ban.hooks.push(run)
-    if (ban.hooks.length > MAX_RUNS) ban.hooks.splice(0, ban.hooks.length - MAX_RUNS)
+    recordRun(ban, run)
     if (run.result === 'running') return
     this.#journal.append({ type: 'hook', id, run })
     this.#watchers.tell('hook', ban)
+  }
+
+  /** What the agents say that they dropped. They say it again: it is in the journal only when the ban ends. */
+  dropped(id: string, dropped: Dropped): void {
+    const ban = this.active.byId(id)?.ban
+    if (ban) ban.dropped = dropped
   }
 
   /** Nothing is left to do for this ban. */

@@ -11,6 +11,8 @@ export interface AddBan {
   direction: Direction
   /** 0 for the configured duration. */
   durationMs: number
+  /** A level's name; empty for the strongest. */
+  level?: string
   who: string
   /** As in Ban. */
   by?: string

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Ban } from './ban.js'
 
-export type BanEventName = 'state' | 'ban' | 'unban' | 'hook' | 'extend'
+export type BanEventName = 'state' | 'ban' | 'level' | 'unban' | 'hook' | 'extend'
 
 export interface BanEvent {
   event: BanEventName

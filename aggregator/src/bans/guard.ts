@@ -8,7 +8,7 @@ export interface GuardRules {
   exempt: readonly Prefix[]
   /** Prefixes wider than /24 or /48 that may be banned when they are asked for by name. */
   wide: readonly Prefix[]
-  /** Most bans in force at the same time. The detector's attempt to make one more trips the circuit breaker. */
+  /** Most blackholes in force at the same time. The detector's attempt to make one more trips the circuit breaker. */
   maxActive: number
   /** Most bans that the detector makes within a minute. */
   maxPerMinute: number

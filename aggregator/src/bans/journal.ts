@@ -14,13 +14,13 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
-import type { Ban, HookRun } from './ban.js'
+import type { Ban, Dropped, HookRun } from './ban.js'
 import type { BrakeStatus } from './brake.js'
 
-/** `put` is the whole ban, as it was made or as compaction found it; `brake` is about all; the others change one. */
+/** `put` is the whole ban, as it was made, as it came to a further level, or as compaction found it; `brake` is about all; the others change one. */
 export type JournalEntry =
   | { type: 'put'; ban: Ban }
-  | { type: 'extend'; id: string; untilUnixMs: number }
+  | { type: 'extend'; id: string; untilUnixMs: number; lastSeenUnixMs?: number }
   | {
       type: 'end'
       id: string
@@ -29,6 +29,7 @@ export type JournalEntry =
       removedBy?: string
       endReason: string
       holdOffUntilUnixMs: number
+      dropped?: Dropped
     }
   | { type: 'hook'; id: string; run: HookRun }
   | { type: 'settled'; id: string }

@@ -2,6 +2,7 @@
 import { formatDuration, type Logger } from '@flowdam/common'
 import type { Detection } from '../detect/detection.js'
 import type { Ban } from './ban.js'
+import { levelOf, ONE_LEVEL } from './levels.js'
 
 /** The same for the same prefix is logged this often. */
 const REPEAT_MS = 60_000
@@ -27,11 +28,30 @@ export class DetectionLog {
 
 export function logBan(log: Logger, ban: Ban): void {
   const { id, prefix, direction, metric, value, threshold, who, dryRun } = ban
+  const { name, action } = levelOf(ban)
   const lasts = formatDuration(ban.untilUnixMs - ban.bannedUnixMs)
   log.warn(
-    { ban: id, prefix, direction, metric, value: Math.round(value), threshold, who, dryRun, for: lasts },
+    {
+      ban: id,
+      prefix,
+      direction,
+      metric,
+      value: Math.round(value),
+      threshold,
+      who,
+      dryRun,
+      for: lasts,
+      ...(name && { level: name, action }),
+    },
     dryRun ? 'banned (dry run: no hook)' : 'banned',
   )
+}
+
+export function logClimb(log: Logger, { id, prefix, metric, value, threshold, dryRun, ...ban }: Ban): void {
+  const from = ban.steps.at(-2)?.name
+  const { name: level, action } = ban.steps.at(-1) ?? ONE_LEVEL
+  const about = { ban: id, prefix, metric, value: Math.round(value), threshold, dryRun }
+  log.warn({ ...about, from, level, action }, 'ban came to a further level')
 }
 
 export function logUnban(log: Logger, { id, prefix, endedBy, endReason, ...ban }: Ban): void {

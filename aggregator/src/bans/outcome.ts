@@ -12,7 +12,9 @@ export const NO_ATTACK: AttackLabel = { id: '', type: '' }
 
 /** What became of a detection. */
 export type DetectionOutcome =
-  | { outcome: 'banned' | 'extended'; ban: Ban }
+  | { outcome: 'banned' | 'climbed' | 'extended'; ban: Ban }
   | { outcome: 'disabled' }
+  /** Over its threshold, and not enough for the lowest level. */
+  | { outcome: 'below_levels' }
   | { outcome: 'held_off'; untilUnixMs: number }
   | { outcome: 'refused'; reason: GuardReason; message: string }

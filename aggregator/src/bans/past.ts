@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Prefix } from '@flowdam/common'
 import type { Ban } from './ban.js'
+import { isBlackholed } from './levels.js'
 
 const HISTORY = 1000
 /**
@@ -40,7 +41,7 @@ export class PastBans {
   /** The attack outlived the last probe: one more round. A ban that a person or a guard rail ended was no probe. */
   roundOf(prefix: Prefix, now: number): number {
     const last = this.#bans.findLast((ban) => ban.prefix === prefix.text)
-    if (last?.endedBy !== 'detector' || last.who !== 'detector') return 0
+    if (last?.endedBy !== 'detector' || last.who !== 'detector' || !isBlackholed(last)) return 0
     return now - last.unbannedUnixMs <= PROBE_MS ? last.round + 1 : 0
   }
 

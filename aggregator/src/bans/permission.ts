@@ -2,6 +2,7 @@
 import type { Prefix } from '@flowdam/common'
 import { Brake } from './brake.js'
 import { Guard, GuardError, type GuardReason } from './guard.js'
+import type { LevelAction } from './levels.js'
 import type { BanRules } from './rules.js'
 
 /** Whether a ban may be made: the guard rails, which hold for everybody, and the brake, which stops the detector. */
@@ -34,18 +35,25 @@ export class Permission {
     return this.#guard.prefixObjection(prefix)
   }
 
-  /** Why a person must not ban this prefix while `active` are in force. */
-  personObjection(prefix: Prefix, active: number): GuardError | undefined {
-    return this.#guard.objection(prefix, active)
+  /** Why a person must not have this done to a prefix while so many are blackholed. */
+  personObjection(prefix: Prefix, action: LevelAction, blackholes: number): GuardError | undefined {
+    if (action !== 'blackhole') return this.#guard.prefixObjection(prefix)
+    return this.#guard.objection(prefix, blackholes)
   }
 
-  /** The same for the detector. */
-  detectorObjection(prefix: Prefix, active: number, now: number): GuardError | undefined {
+  /** The same for the detector. When the circuit breaker has tripped, people are still told. */
+  detectorObjection(
+    prefix: Prefix,
+    action: LevelAction,
+    blackholes: number,
+    now: number,
+  ): GuardError | undefined {
     const { state, who, reason } = this.brake.status
     const fixed = this.#guard.prefixObjection(prefix)
     if (fixed) return fixed
-    if (state !== 'running') return new GuardError(state, `bans are ${state} (${who}: ${reason})`)
-    const full = this.#guard.objection(prefix, active)
+    if (state === 'paused' || (state === 'tripped' && action !== 'notify'))
+      return new GuardError(state, `bans are ${state} (${who}: ${reason})`)
+    const full = this.personObjection(prefix, action, blackholes)
     if (full) return full
     const most = this.#rules.maxPerMinute
     if (!this.brake.tooFast(now, most)) return undefined

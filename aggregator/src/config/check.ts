@@ -4,6 +4,7 @@ import { isAbsolute } from 'node:path'
 import { type ConfigIssue, contains, formatHostPort, isIpv4, isLoopback, PrefixSet } from '@flowdam/common'
 import { parseLevel } from '../detect/policies.js'
 import { checkBaselines } from './check-baselines.js'
+import { checkLevels } from './levels.js'
 import type { AggregatorConfig } from './schema.js'
 
 /** What a schema cannot say: how the parts of the file fit together, and the world around it. */
@@ -14,6 +15,7 @@ export function checkAggregatorConfig(config: AggregatorConfig): ConfigIssue[] {
     ...checkBaselines(config),
     ...checkGuards(config),
     ...checkHooks(config),
+    ...checkLevels(config),
     ...checkLimits(config),
   ]
 }

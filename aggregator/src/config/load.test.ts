@@ -38,6 +38,7 @@ describe('aggregator.yaml', () => {
       carpet: 'prefix',
       carpet_hosts: 16,
       wide: [],
+      levels: {},
     })
     assert.equal(config.store.engine, 'embedded')
     assert.match(complaints('')[0] ?? '', /networks/)

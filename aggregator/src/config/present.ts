@@ -35,6 +35,8 @@ const DURATIONS = new Set([
   'hold_off',
   'timeout',
   'backoff',
+  'updates',
+  'quiet',
   'retention',
   'retention_minutes',
   'retention_hours',

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BanRules } from '../bans/rules.js'
+import { levelRulesOf } from './levels.js'
 import type { AggregatorConfig } from './schema.js'
 
 /** What the configuration says about bans. */
-export function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRules {
+export function banRulesOf({ ban, networks, exempt, hostgroups }: AggregatorConfig): BanRules {
   return {
     networks,
     exempt,
@@ -13,6 +14,7 @@ export function banRulesOf({ ban, networks, exempt }: AggregatorConfig): BanRule
     carpet: ban.carpet,
     carpetHosts: ban.carpet_hosts,
     enabled: ban.enabled,
+    levels: levelRulesOf({ ban, hostgroups }),
     durationMs: ban.duration,
     maxDurationMs: ban.max_duration,
     dryRun: ban.dry_run,

@@ -14,6 +14,7 @@ import {
 } from '@flowdam/common'
 import { z } from 'zod'
 import { ROLES } from '../access/roles.js'
+import { LEVEL_ACTIONS } from '../bans/levels.js'
 import { METRICS, type Metric } from '../detect/slots.js'
 import { DEFAULT_STORE, zStore } from '../store/config.js'
 
@@ -109,9 +110,27 @@ const policyShape = {
   baseline: zBaseline.optional(),
 }
 
+const zName = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64')
+
+const zTimes = z.number().min(1, 'below the threshold nothing is noticed: at least 1').max(1000)
+const levelShape = {
+  at: zTimes,
+  action: z.enum(LEVEL_ACTIONS),
+  hooks: z.array(z.string()),
+  quiet: zDuration.refine((ms) => ms >= 1000, 'at least 1s'),
+}
+/** A level, or `off` to undo an inherited one (null). A hostgroup may change a part of it; check.ts sees to the rest. */
+const zLevel = z
+  .union([z.strictObject(levelShape).partial(), z.literal('off'), z.literal(false)])
+  .transform((input) => (input === 'off' || input === false ? null : input))
+const zLevels = z.record(zName, zLevel)
+
 const zHostgroup = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64'),
+  name: zName,
   prefixes: z.array(zPrefix).min(1),
+  ban: z.strictObject({ levels: zLevels.default({}) }).optional(),
   ...policyShape,
 })
 
@@ -149,10 +168,11 @@ const zBan = z.strictObject({
   carpet: z.enum(['prefix', 'hosts']).default('prefix'),
   carpet_hosts: z.number().int().min(1).max(256).default(16),
   wide: z.array(zPrefix).default([]),
+  levels: zLevels.default({}),
 })
 
 const zHook = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits, dot, dash and underscore, at most 64'),
+  name: zName,
   run: z.array(z.string()).min(1).optional(),
   url: z.url({ protocol: /^https?$/, message: 'an http:// or https:// address' }).optional(),
   headers: z.record(z.string(), z.string()).default({}),
@@ -160,6 +180,7 @@ const zHook = z.strictObject({
   timeout: zDuration.refine((ms) => ms >= 100, 'at least 100ms').default(30_000),
   retries: z.number().int().min(0).max(100).default(3),
   backoff: zDuration.default(1000),
+  updates: zDuration.refine((ms) => ms >= 1000, 'at least 1s').optional(),
   env: z.record(z.string(), z.string()).default({}),
 })
 

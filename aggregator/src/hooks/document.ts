@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Ban, banRates, type HookAction } from '../bans/ban.js'
+import { isDropped, levelOf } from '../bans/levels.js'
 import { attackMatch, matchWords } from './match.js'
 import { attackProtocol, attackType, banAddress } from './report.js'
 
 /** What a hook with `format: json` reads on stdin. docs/hooks.md is the reference; only additions are made to it. */
-export function hookDocument(action: HookAction, ban: Ban): Record<string, unknown> {
+export function hookDocument(action: HookAction, ban: Ban, attack?: object): Record<string, unknown> {
   const rates = banRates(ban)
+  const { name: level, action: levelAction, at } = levelOf(ban)
   return {
     version: 1,
     action,
@@ -23,6 +25,9 @@ export function hookDocument(action: HookAction, ban: Ban): Record<string, unkno
     match: attackMatch(ban),
     protocol: attackProtocol(ban.rates[ban.direction]),
     hostgroup: ban.hostgroup,
+    level,
+    level_action: levelAction,
+    level_at: at,
     who: ban.who,
     reason: ban.reason,
     detected_unix_ms: ban.detectedUnixMs,
@@ -31,10 +36,15 @@ export function hookDocument(action: HookAction, ban: Ban): Record<string, unkno
     ...(action === 'unban'
       ? { unbanned_unix_ms: ban.unbannedUnixMs, ended_by: ban.endedBy, end_reason: ban.endReason }
       : {}),
+    ...(isDropped(ban) ? { dropped_packets: ban.dropped.packets, dropped_bytes: ban.dropped.bytes } : {}),
     rates: ban.rates,
     averages: ban.averages,
+    ...(attack && { attack }),
   }
 }
+
+/** FastNetMon's own third action is its report on an attack that goes on. */
+const FASTNETMON_ACTIONS = { ban: 'ban', update: 'attack_details', unban: 'unban' } as const
 
 /** argv behind the configured command, and stdin, by format. */
 export function hookInput(
@@ -42,13 +52,14 @@ export function hookInput(
   action: HookAction,
   ban: Ban,
   report: (ban: Ban) => string,
+  attack?: object,
 ): { args: string[]; stdin: string } {
   if (format === 'json') {
-    return { args: [action, ban.prefix], stdin: `${JSON.stringify(hookDocument(action, ban))}\n` }
+    return { args: [action, ban.prefix], stdin: `${JSON.stringify(hookDocument(action, ban, attack))}\n` }
   }
   return {
-    args: [banAddress(ban), ban.direction, String(Math.floor(banRates(ban).pps)), action],
-    stdin: action === 'ban' ? report(ban) : '',
+    args: [banAddress(ban), ban.direction, String(Math.floor(banRates(ban).pps)), FASTNETMON_ACTIONS[action]],
+    stdin: action === 'unban' ? '' : report(ban),
   }
 }
 
@@ -66,6 +77,8 @@ export function hookEnvironment(action: HookAction, ban: Ban): Record<string, st
     FLOWDAM_BPS: String(Math.floor(bps)),
     FLOWDAM_FLOWS: String(Math.floor(flows)),
     FLOWDAM_HOSTGROUP: ban.hostgroup,
+    FLOWDAM_LEVEL: levelOf(ban).name,
+    FLOWDAM_LEVEL_ACTION: levelOf(ban).action,
     FLOWDAM_BAN_ID: ban.id,
     FLOWDAM_REASON: ban.reason,
     FLOWDAM_ATTACK_TYPE: ban.attackType,

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 
-import type { Ban, HookRun } from '../bans/ban.js'
+import { type Ban, type HookRun, NOTHING_DROPPED } from '../bans/ban.js'
+import { ONE_LEVEL } from '../bans/levels.js'
 import { NO_RATES } from '../detect/sample.js'
 import { DropCounter } from '../drops.js'
 import { until } from '../testing/daemon.js'
@@ -36,6 +37,7 @@ const hook = (file: string, more: Partial<Hook> = {}): Hook => ({
   timeoutMs: 20_000,
   retries: 0,
   backoffMs: 10,
+  updatesMs: 0,
   env: {},
   ...more,
 })
@@ -58,6 +60,11 @@ const ban = (prefix: string): Ban => ({
   detectedUnixMs: 1,
   bannedUnixMs: 1,
   untilUnixMs: 2,
+  lastSeenUnixMs: 1,
+  steps: [
+    { ...ONE_LEVEL, atUnixMs: 1, who: 'detector', metric: 'pps', threshold: 1000, value: 2000, drops: false },
+  ],
+  dropped: NOTHING_DROPPED,
   unbannedUnixMs: 0,
   who: 'detector',
   reason: '',
@@ -87,7 +94,7 @@ function scene(hooks: Hook[], parallel = 4) {
     settled,
     drops,
     ended: () => runs.filter((run) => run.result !== 'running'),
-    run: (action: 'ban' | 'unban', which: Ban) => runner.run(action, which, performance.now()),
+    run: (action: 'ban' | 'unban', which: Ban) => runner.run(action, which, performance.now(), 'all'),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Logger } from '@flowdam/common'
 import type { BanActions } from '../bans/actions.js'
 import type { Ban, HookAction, HookRun } from '../bans/ban.js'
+import { type HookNames, isTold } from '../bans/levels.js'
 import type { DropCounter } from '../drops.js'
 import { hookEnvironment, hookInput } from './document.js'
 import { type HookCommand, type HookOutcome, runHook } from './process.js'
@@ -20,6 +21,8 @@ export interface Hook {
   retries: number
   /** Before the first retry; doubled before each further one. */
   backoffMs: number
+  /** Between two updates while an attack lasts; 0 for none. */
+  updatesMs: number
   env: Readonly<Record<string, string>>
 }
 
@@ -32,6 +35,8 @@ export interface HookRunnerOptions {
   onRun: (banId: string, run: HookRun) => void
   /** Every hook's part in a ban's unban action has ended. */
   onSettled: (banId: string) => void
+  /** What is known of the ban's attack now, for JSON hooks. */
+  report?: (ban: Ban) => object | undefined
   /** Milliseconds since 1970. */
   clock?: () => number
   /** Default: from this process. */
@@ -111,6 +116,10 @@ export class HookRunner implements BanActions {
     await Promise.race([Promise.allSettled(this.#running), late])
   }
 
+  get hooks(): readonly Hook[] {
+    return this.#hooks
+  }
+
   get running(): number {
     return this.#parallel - this.#free
   }
@@ -119,8 +128,9 @@ export class HookRunner implements BanActions {
     return [...this.#counts.values()]
   }
 
-  run(action: HookAction, ban: Ban, decidedAt: number): void {
-    let left = this.#hooks.length
+  run(action: HookAction, ban: Ban, decidedAt: number, names: HookNames): void {
+    const hooks = this.#hooks.filter(({ name }) => isTold(names, name))
+    let left = hooks.length
     const done = () => {
       left--
       if (left <= 0 && action === 'unban' && !this.#stopping) this.#options.onSettled(ban.id)
@@ -129,11 +139,18 @@ export class HookRunner implements BanActions {
       done()
       return
     }
-    for (const hook of this.#hooks) this.#enqueue({ hook, action, ban, decidedAt, done })
+    for (const hook of hooks) this.#enqueue({ hook, action, ban, decidedAt, done })
+  }
+
+  /** Tells one hook how the attack is now, unless it is still busy with this prefix: another update comes. */
+  update(hook: Hook, ban: Ban): void {
+    if (this.#stopping) return
+    if (this.#lanes.has(laneOf(hook, ban))) this.#count(hook.name, 'update', 'skipped')
+    else this.#enqueue({ hook, action: 'update', ban, decidedAt: performance.now(), done: () => {} })
   }
 
   #enqueue(task: Task): void {
-    const key = `${task.hook.name} ${task.ban.prefix}`
+    const key = laneOf(task.hook, task.ban)
     const lane = this.#lanes.get(key)
     if (!lane) {
       const fresh: Lane = { waiting: [task], hurry: undefined }
@@ -168,7 +185,7 @@ export class HookRunner implements BanActions {
       const run = await this.#attempt(task, attempt)
       if (run.result === 'ok') return
       const superseded = lane.waiting.length > 1
-      const last = attempt > hook.retries
+      const last = attempt > (action === 'update' ? 0 : hook.retries)
       const log = { hook: hook.name, action, prefix: ban.prefix, ban: ban.id, attempt, exit: run.exitCode }
       if (last || superseded || this.#stopping) {
         this.#options.drops.add('hooks', 'gave_up', 1)
@@ -212,7 +229,7 @@ export class HookRunner implements BanActions {
       attempt,
     }
     const startedAt = performance.now()
-    const { args, stdin } = hookInput(hook.format, action, ban, fastnetmonReport)
+    const { args, stdin } = hookInput(hook.format, action, ban, fastnetmonReport, this.#options.report?.(ban))
     const [file = '', ...fixedArgs] = hook.run
     const command: HookCommand = {
       file,
@@ -249,7 +266,7 @@ export class HookRunner implements BanActions {
       this.#free++
     }
     const ended: HookRun = { ...run, ...outcome, durationMs: Math.round(performance.now() - startedAt) }
-    this.#count(ended)
+    this.#count(ended.hook, ended.action, ended.result)
     this.#options.onRun(ban.id, ended)
     return ended
   }
@@ -261,10 +278,14 @@ export class HookRunner implements BanActions {
     }
   }
 
-  #count(run: HookRun): void {
-    const key = `${run.hook} ${run.action} ${run.result}`
+  #count(hook: string, action: HookAction, result: string): void {
+    const key = `${hook} ${action} ${result}`
     const known = this.#counts.get(key)
     if (known) known.count++
-    else this.#counts.set(key, { hook: run.hook, action: run.action, result: run.result, count: 1 })
+    else this.#counts.set(key, { hook, action, result, count: 1 })
   }
+}
+
+function laneOf(hook: Hook, ban: Ban): string {
+  return `${hook.name} ${ban.prefix}`
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Direction } from '@flowdam/proto'
+import { type Ban, Direction } from '@flowdam/proto'
 import { Command } from 'commander'
 import { notFoundError, usageError } from '../command-error.js'
 import { examples } from '../help.js'
@@ -14,6 +14,7 @@ interface AddOptions {
   direction?: Direction
   reason: string
   who?: string
+  level: string
 }
 
 export function bansAddCommand(world: World): Command {
@@ -27,6 +28,7 @@ export function bansAddCommand(world: World): Command {
     )
     .option('-d, --direction <in|out>', 'which traffic is meant (default: in)', directionOption)
     .option('-r, --reason <text>', 'why, for the history', '')
+    .option('-l, --level <name>', 'one of the configured levels (default: the highest)', '')
     .option('--who <name>', 'who asks for it (default: you)')
     .addHelpText(
       'after',
@@ -45,6 +47,7 @@ export function bansAddCommand(world: World): Command {
           durationS: Math.ceil((options.duration ?? 0) / 1000),
           reason: options.reason,
           who: options.who ?? whoAmI(session.env),
+          level: options.level,
         })
         if (session.json) return session.writeJson(response)
         const { ban } = response
@@ -52,10 +55,15 @@ export function bansAddCommand(world: World): Command {
         const end = ban.untilUnixMs === 0 ? 'without an end' : `for ${timeLeft(ban, session.now())}`
         const dryRun = ban.dryRun ? '; dry run, so no hook is executed' : ''
         session.write(
-          `banned ${ban.prefix} (${directionWord(ban.direction)}) ${end}${dryRun}\nid ${ban.id}\n`,
+          `${done(ban)} ${ban.prefix} (${directionWord(ban.direction)}) ${end}${dryRun}\nid ${ban.id}\n`,
         )
       }),
     )
+}
+
+/** What was done depends on the level. */
+function done({ level, action }: Ban): string {
+  return level === '' || action === 'blackhole' ? 'banned' : `took to level '${level}' (${action})`
 }
 
 /** 0 means "the configured duration" to the API, so it cannot mean anything else here. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Ban } from '@flowdam/proto'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { usageError } from '../command-error.js'
 import { examples } from '../help.js'
 import { wholeNumber } from '../input/values.js'
-import { banTraffic, cause, hooksWord, timeLeft } from '../output/ban.js'
+import { banTraffic, cause, hooksWord, levelWord, timeLeft } from '../output/ban.js'
 import { directionWord } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
 import { formatRecent } from '../output/units.js'
@@ -11,44 +12,77 @@ import { inSession, type World } from '../session.js'
 
 interface ListOptions {
   all?: true
+  prefixes?: true
+  action?: string
   limit: number
 }
+
+const MOST_BANS = 10_000
 
 export function bansListCommand(world: World): Command {
   return new Command('list')
     .description('the active bans, or with --all the ended ones too')
     .option('-a, --all', 'ended bans too, newest first')
+    .option('-p, --prefixes', 'only the prefixes to be blackholed now, one a line: for scripts')
+    .addOption(actionOption())
     .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 10_000), 100)
     .addHelpText(
       'after',
       examples(
         ['flowdam bans', 'what is blackholed now'],
         ['flowdam bans list --all --limit 20', 'the last 20'],
+        ['flowdam bans list --prefixes', 'what a BGP speaker should announce'],
+        ['flowdam bans list --prefixes --action drop', 'what the agents are to drop'],
         ["flowdam bans --json | jq -r '.bans[].prefix'", 'for a program'],
       ),
     )
     .action((options: ListOptions, command: Command) =>
       inSession(world, command, async (session) => {
         const { client } = session
+        if (options.prefixes && options.all)
+          throw usageError('--prefixes: ended bans (--all) are not in force')
         const response = await client.call(client.bans.listBans.bind(client.bans), {
           includeEnded: options.all === true,
-          limit: options.limit,
+          limit: options.prefixes ? MOST_BANS : options.limit,
           pageToken: '',
         })
+        if (options.prefixes) return session.write(prefixLines(response.bans, options.action))
+        if (options.action !== undefined) response.bans = response.bans.filter(doing(options.action))
         if (session.json) return session.writeJson(response)
         if (response.bans.length === 0) {
           return session.write(options.all ? 'no bans yet\n' : 'no active bans (--all lists ended ones)\n')
         }
-        session.write(renderTable(columns(options, session.now()), response.bans, session.terminal))
+        session.write(
+          renderTable(columns(options, response.bans, session.now()), response.bans, session.terminal),
+        )
       }),
     )
 }
 
-function columns({ all }: ListOptions, nowMs: number): Column<Ban>[] {
+function actionOption(): Option {
+  return new Option('--action <what>', 'only bans that do this').choices(['notify', 'drop', 'blackhole'])
+}
+
+/** A ban that agents drop is at a level for it, or was on its way to a higher one. */
+function doing(action: string): (ban: Ban) => boolean {
+  return (ban) => (action === 'drop' ? ban.drops : ban.action === action)
+}
+
+/** Dry runs are not in force. Sorted, so that two lists can be compared. */
+function prefixLines(bans: readonly Ban[], action = 'blackhole'): string {
+  return bans
+    .filter((ban) => !ban.dryRun && doing(action)(ban))
+    .map(({ prefix }) => `${prefix}\n`)
+    .sort()
+    .join('')
+}
+
+function columns({ all }: ListOptions, bans: readonly Ban[], nowMs: number): Column<Ban>[] {
   return [
     { title: 'PREFIX', cell: ({ prefix }) => prefix, shrink: 'middle' },
     { title: 'DIRECTION', cell: ({ direction }) => directionWord(direction), dropOrder: 4 },
     ...(all ? [stateColumn] : []),
+    ...(bans.some(({ level }) => level !== '') ? [levelColumn] : []),
     { title: 'CAUSE', cell: cause, shrink: 'end' },
     { title: 'TRAFFIC', cell: banTraffic, dropOrder: 3 },
     { title: 'SINCE', cell: ({ bannedUnixMs }) => formatRecent(bannedUnixMs, nowMs) },
@@ -66,6 +100,12 @@ function columns({ all }: ListOptions, nowMs: number): Column<Ban>[] {
     { title: 'HOSTGROUP', cell: ({ hostgroup }) => hostgroup, dropOrder: 6 },
     { title: 'ID', cell: ({ id }) => id, dropOrder: 5 },
   ]
+}
+
+const levelColumn: Column<Ban> = {
+  title: 'LEVEL',
+  cell: levelWord,
+  style: ({ state, action }) => (state === 'banned' && action !== 'notify' ? 'red' : undefined),
 }
 
 const stateColumn: Column<Ban> = {

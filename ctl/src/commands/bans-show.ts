@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDuration, parsePrefix } from '@flowdam/common'
-import type { Ban, HookRun } from '@flowdam/proto'
+import type { Ban, BanStep, HookRun } from '@flowdam/proto'
 import { Command } from 'commander'
 import { notFoundError } from '../command-error.js'
 import { examples } from '../help.js'
-import { cause } from '../output/ban.js'
+import { cause, levelWord } from '../output/ban.js'
 import { type Field, renderFields, wrap } from '../output/fields.js'
 import { directionWord } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
-import { formatRates, formatRecent, formatTime } from '../output/units.js'
+import { formatMetric, formatRates, formatRecent, formatTime } from '../output/units.js'
 import { inSession, type Session, type World } from '../session.js'
 
 /** As far back as an address is looked for among ended bans. */
@@ -67,17 +67,19 @@ function canonicalPrefix(text: string): string | undefined {
 function render(session: Session, ban: Ban): string {
   const { terminal } = session
   const fields = renderFields(describe(ban, session.now()), terminal)
+  const steps = ban.level === '' ? [] : [renderTable(STEP_COLUMNS, ban.steps, terminal)]
   if (ban.hooks.length === 0) {
-    return `${fields}\n${ban.dryRun ? 'Dry run: hooks were not executed.' : 'No hook has run.'}\n`
+    return `${[fields, ...steps].join('\n')}\n${ban.dryRun ? 'Dry run: hooks were not executed.' : 'No hook has run.'}\n`
   }
   const outputs = ban.hooks.filter(({ output }) => output.trim() !== '').map((run) => hookOutput(run))
-  return [fields, renderTable(HOOK_COLUMNS, ban.hooks, terminal), ...outputs].join('\n')
+  return [fields, ...steps, renderTable(HOOK_COLUMNS, ban.hooks, terminal), ...outputs].join('\n')
 }
 
 function describe(ban: Ban, nowMs: number): Field[] {
   return [
     { name: 'Prefix', value: ban.prefix },
     { name: 'State', value: ban.state, ...(ban.state === 'banned' && { style: 'red' as const }) },
+    ...(ban.level === '' ? [] : [{ name: 'Level', value: levelWord(ban) }]),
     { name: 'Direction', value: directionWord(ban.direction) },
     { name: 'Cause', value: cause(ban) },
     ...(ban.reason === '' ? [] : [{ name: 'Reason', value: ban.reason }]),
@@ -85,10 +87,30 @@ function describe(ban: Ban, nowMs: number): Field[] {
     { name: 'Hostgroup', value: ban.hostgroup || 'none' },
     ...(isDetected(ban) ? [{ name: 'Detected', value: formatTime(ban.detectedUnixMs) }] : []),
     { name: 'Banned', value: bannedLine(ban) },
+    ...seenLines(ban, nowMs),
+    ...(ban.drops ? [{ name: 'Dropped', value: droppedLine(ban), ...(noAgent(ban) && RED) }] : []),
     ...endLines(ban, nowMs),
     { name: 'By', value: ban.who || 'unknown' },
     { name: 'Id', value: ban.id },
   ]
+}
+
+const RED = { style: 'red' as const }
+
+function seenLines({ state, lastSeenUnixMs }: Ban, nowMs: number): Field[] {
+  if (state === 'unbanned' || lastSeenUnixMs === 0) return []
+  return [{ name: 'Last seen', value: `${formatRecent(lastSeenUnixMs, nowMs)}, over a threshold` }]
+}
+
+function noAgent({ state, drops, dropAgents, dryRun }: Ban): boolean {
+  return state === 'banned' && drops && dropAgents === 0 && !dryRun
+}
+
+function droppedLine(ban: Ban): string {
+  if (noAgent(ban))
+    return 'nothing: no connected agent has the rule in force (drop_rules: true in agent.yaml)'
+  const amount = `${ban.droppedPackets} packets, ${ban.droppedBytes} bytes`
+  return ban.state === 'banned' ? `${amount} at ${ban.dropAgents} agents` : amount
 }
 
 function isDetected({ metric, detectedUnixMs }: Ban): boolean {
@@ -110,6 +132,17 @@ function endLines({ state, untilUnixMs, unbannedUnixMs, bannedUnixMs }: Ban, now
   const left = formatDuration(Math.max(0, untilUnixMs - nowMs))
   return [{ name: 'Until', value: `${formatRecent(untilUnixMs, nowMs)}, in ${left}` }]
 }
+
+const STEP_COLUMNS: Column<BanStep>[] = [
+  { title: 'LEVEL', cell: ({ level, action }) => `${level} (${action})`, shrink: 'end' },
+  { title: 'FROM', cell: ({ at }) => `${at} ×`, align: 'right' },
+  { title: 'SINCE', cell: ({ atUnixMs }) => formatTime(atUnixMs) },
+  {
+    title: 'MEASURED',
+    cell: ({ metric, value }) => (metric === 'manual' ? '' : `${metric} ${formatMetric(metric, value)}`),
+  },
+  { title: 'BY', cell: ({ who }) => who, dropOrder: 1 },
+]
 
 const HOOK_COLUMNS: Column<HookRun>[] = [
   { title: 'HOOK', cell: ({ hook }) => hook, shrink: 'end' },

@@ -4,7 +4,7 @@ import type { Ban, HookRun, WatchBansResponse } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { untilInterrupted } from '../interrupt.js'
-import { banTraffic, cause, timeLeft } from '../output/ban.js'
+import { banTraffic, cause, levelWord, timeLeft } from '../output/ban.js'
 import { directionWord } from '../output/json.js'
 import { paint, printable, type Style } from '../output/terminal.js'
 import { formatTime } from '../output/units.js'
@@ -34,7 +34,7 @@ export function bansWatchCommand(world: World): Command {
     )
 }
 
-const EVENT_STYLE: Record<string, Style> = { state: 'yellow', ban: 'red', unban: 'green' }
+const EVENT_STYLE: Record<string, Style> = { state: 'yellow', ban: 'red', level: 'red', unban: 'green' }
 
 function describe(session: Session, { event, atUnixMs, ban }: WatchBansResponse): string {
   const { terminal } = session
@@ -50,9 +50,10 @@ function details(event: string, ban: Ban, atMs: number): string {
     return `after ${formatDuration(Math.max(0, ban.unbannedUnixMs - ban.bannedUnixMs))}`
   }
   if (event === 'extend') return `${timeLeft(ban, atMs)} more`
+  const level = ban.level === '' ? '' : `${levelWord(ban)}, `
   const end = ban.untilUnixMs === 0 ? 'without an end' : `for ${timeLeft(ban, atMs)}`
   const traffic = ban.metric === 'manual' ? '' : `: ${banTraffic(ban)}`
-  return `${directionWord(ban.direction)}, ${cause(ban)}${traffic}, ${end}${ban.dryRun ? ', dry run' : ''}`
+  return `${level}${directionWord(ban.direction)}, ${cause(ban)}${traffic}, ${end}${ban.dryRun ? ', dry run' : ''}`
 }
 
 function hookLine(run: HookRun | undefined): string {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { GetHostResponse, ThresholdState } from '@flowdam/proto'
+import type { BanLevel, GetHostResponse, ThresholdState } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { addressArgument } from '../input/values.js'
@@ -29,7 +29,7 @@ export function explainCommand(world: World): Command {
 function render(
   session: Session,
   address: string,
-  { rates, thresholds, ban, reason }: GetHostResponse,
+  { rates, thresholds, ban, reason, levels }: GetHostResponse,
 ): string {
   const { terminal } = session
   const verdict = wrap(reason || (ban ? 'Banned.' : 'Not banned.'), terminal.width)
@@ -53,8 +53,17 @@ function render(
     .flatMap((line) => wrap(line, terminal.width))
     .map((line) => `${line}\n`)
     .join('')
-  return `${verdict}\n\n${fields}\n${table}${learned === '' ? '' : `\n${learned}`}`
+  const ladder = levels.length === 0 ? '' : `\n${renderTable(LEVEL_COLUMNS, levels, terminal)}`
+  return `${verdict}\n\n${fields}\n${table}${learned === '' ? '' : `\n${learned}`}${ladder}`
 }
+
+const LEVEL_COLUMNS: Column<BanLevel>[] = [
+  { title: 'LEVEL', cell: ({ name }) => name, shrink: 'end' },
+  { title: 'FROM', cell: ({ at }) => `${at} ×`, align: 'right' },
+  { title: 'ACTION', cell: ({ action }) => action },
+  { title: 'HOOKS', cell: ({ hooks }) => hooks.join(', '), shrink: 'end' },
+  { title: '', cell: ({ inForce }) => (inForce ? 'in force' : ''), style: () => 'red' },
+]
 
 const BAR_CELLS = 20
 

@@ -9,7 +9,8 @@ export function summariseBan(ban: Ban, nowMs: number): string {
   const since = `since ${formatRecent(ban.bannedUnixMs, nowMs)}`
   const dryRun = ban.dryRun ? ' (dry run)' : ''
   const traffic = ban.metric === 'manual' ? '' : `: ${phrase(banTraffic(ban))}`
-  return `${since}, ${untilSentence(ban, nowMs)}; ${cause(ban)}${traffic}${dryRun}`
+  const level = ban.level === '' ? '' : `at level ${levelWord(ban)} `
+  return `${level}${since}, ${untilSentence(ban, nowMs)}; ${cause(ban)}${traffic}${dryRun}`
 }
 
 function untilSentence({ untilUnixMs, metric }: Ban, nowMs: number): string {
@@ -34,6 +35,11 @@ export function banTraffic({ rates }: Ban): string {
 
 export function timeLeft({ untilUnixMs }: Ban, nowMs: number): string {
   return untilUnixMs === 0 ? 'no end' : formatDuration(Math.max(0, untilUnixMs - nowMs))
+}
+
+/** `filter (drop)`; nothing where no levels are configured. */
+export function levelWord({ level, action }: Ban): string {
+  return level === '' ? '' : `${level} (${action})`
 }
 
 /** All hooks' last attempts in one word, the worst first. */

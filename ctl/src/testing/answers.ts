@@ -131,6 +131,14 @@ export const detectedBan: Ban = {
   dryRun: false,
   attackId: '',
   attackType: '',
+  level: '',
+  action: 'blackhole',
+  steps: [],
+  lastSeenUnixMs: NOW,
+  drops: false,
+  droppedPackets: 0,
+  droppedBytes: 0,
+  dropAgents: 0,
   hooks: [
     {
       hook: 'gobgp',
@@ -228,6 +236,7 @@ export function host(address: string): GetHostResponse {
       },
     ],
     ban: banned ? detectedBan : undefined,
+    levels: [],
     reason: banned
       ? 'Banned as 203.0.113.5/32 because the detector saw pps 98321 over 20000.'
       : "Not banned: incoming pps is at 62 % of its threshold (hostgroup 'default') and nothing else is nearer.",
@@ -398,4 +407,25 @@ export const baseline: Baseline = {
       week: Array.from({ length: 168 }, (_, hour) => (hour === 0 ? -1 : hour === 38 ? 3000 : 1200)),
     },
   ],
+}
+
+/** At the second of three levels, with an update that failed. */
+export const levelBan: Ban = {
+  ...detectedBan,
+  id: '01K9XJ3V0000000000000003',
+  prefix: '203.0.113.7/32',
+  level: 'filter',
+  action: 'drop',
+  steps: [
+    step('notice', 'notify', 1, NOW - 120_000, 25_000),
+    step('filter', 'drop', 2, NOW - 60_000, 45_000),
+  ],
+  drops: true,
+  droppedPackets: 1_234_567,
+  droppedBytes: 74_074_020,
+  dropAgents: 2,
+}
+
+function step(level: string, action: string, at: number, atUnixMs: number, value: number): Ban['steps'][0] {
+  return { level, action, at, atUnixMs, who: 'detector', metric: 'pps', threshold: 20_000, value }
 }
