@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { fileURLToPath } from 'node:url'
-
 export * from './attack-vector.js'
 export * from './delta.js'
+export { FILE_DESCRIPTORS } from './gen/descriptors.js'
 export * from './gen/flowdam/v1/api.js'
 export * from './gen/flowdam/v1/ingest.js'
 export { BadRequest, ErrorInfo, RetryInfo } from './gen/google/rpc/error_details.js'
 export { Status as RpcStatus } from './gen/google/rpc/status.js'
 export * from './record.js'
-
-/** Where the .proto files are. */
-export const PROTO_FOLDER = fileURLToPath(new URL('..', import.meta.url))

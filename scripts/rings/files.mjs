@@ -32,7 +32,7 @@ export const RINGS = {
   },
   lab: {
     what: 'real daemons and packets',
-    folders: ['lab', 'hooks', 'store', 'stream', 'detect', 'deploy'].map(inTest),
+    folders: ['lab', 'hooks', 'store', 'stream', 'detect', 'api', 'deploy'].map(inTest),
     concurrency: 1,
     limitS: 900,
   },

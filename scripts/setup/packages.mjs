@@ -22,6 +22,8 @@ const ALWAYS = [
 /** Only tests need them: `npm start` goes without. */
 const FOR_TESTS = [
   'openssl', // scripts/lab-ca.sh
+  'python3-grpcio', // a gRPC client that is not ours
+  'python3-grpc-tools',
   'exabgp', // the BGP speakers that scripts/hooks/ has hooks for, beside GoBGP
   'bird2',
   'frr',

@@ -2,17 +2,20 @@
 //
 // What tools expect of any gRPC server: grpc.health.v1.Health for probes, and reflection (v1 and v1alpha), with which
 // grpcurl and its like need no .proto files.
-import { PROTO_FOLDER } from '@flowdam/proto'
+import { FILE_DESCRIPTORS } from '@flowdam/proto'
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
 import { ReflectionService } from '@grpc/reflection'
-import { HealthImplementation, service as healthDefinition, type ServingStatus } from 'grpc-health-check'
+import { HealthImplementation, type ServingStatus } from 'grpc-health-check'
 
 export type Services = [ServiceDefinition, UntypedServiceImplementation][]
 
+type Described = ConstructorParameters<typeof ReflectionService>[0]
+
 /** The reflection services for the .proto files of @flowdam/proto. */
 export function reflectionServices(): Services {
-  const description = loadSync('flowdam/v1/api.proto', { includeDirs: [PROTO_FOLDER], keepCase: true })
+  const fileDescriptorProtos = FILE_DESCRIPTORS.map((text) => Buffer.from(text, 'base64'))
+  // Of a package of proto-loader's, this is all that it looks at.
+  const description = { files: { fileDescriptorProtos } } as unknown as Described
   return collected((server) => new ReflectionService(description).addToServer(server))
 }
 
@@ -30,10 +33,6 @@ export class HealthService {
     return collected((server) =>
       this.#health.addToServer(server as Parameters<HealthImplementation['addToServer']>[0]),
     )
-  }
-
-  get definition(): ServiceDefinition {
-    return healthDefinition as ServiceDefinition
   }
 
   set(name: string, status: ServingStatus): void {
