@@ -14,7 +14,8 @@ import { until } from '../testing/daemon.js'
 import { TestDisk } from '../testing/disk.js'
 import { quietLog } from '../testing/quiet-log.js'
 import { makeRecords } from '../testing/records.js'
-import { SPOOL_DEFAULTS, Spool, type SpoolOptions } from './spool.js'
+import { SPOOL_DEFAULTS, type SpoolOptions } from './options.js'
+import { Spool } from './spool.js'
 
 describe('spool on a bad disk', { timeout: 60_000 }, () => {
   let directory: string

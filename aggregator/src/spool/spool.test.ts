@@ -19,7 +19,8 @@ import fc from 'fast-check'
 import { type BatchOrigin, newFlowCounters } from '../contracts.js'
 import { DropCounter } from '../drops.js'
 import { makeRecords } from '../testing/records.js'
-import { SPOOL_DEFAULTS, Spool, type SpoolOptions } from './spool.js'
+import { SPOOL_DEFAULTS, type SpoolOptions } from './options.js'
+import { Spool } from './spool.js'
 
 const DAY_MS = 86_400_000
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { zDuration, zRate, zSize } from '@flowdam/common'
 import { z } from 'zod'
-import { SPOOL_DEFAULTS, type SpoolOptions } from '../spool/spool.js'
+import { SPOOL_DEFAULTS, type SpoolOptions } from '../spool/options.js'
 import { FIELD_NAMES } from './mapped/fields.js'
 
 const zSpool = z
