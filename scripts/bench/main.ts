@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { formatRate, parseRate } from '@flowdam/common'
 import { agentCpu } from './agent-cpu.js'
 import { attackDetail } from './attack-detail.js'
-import { detectorTick } from './detector.js'
+import { detectorTick, detectorTickLearned } from './detector.js'
 import { drain } from './drain.js'
 import { floodLatency } from './flood-latency.js'
 import { hookLatency } from './hook-latency.js'
@@ -25,6 +25,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'stream.loopback': streamLoopback,
   'stream.rtt20': streamFar,
   'detector.tick.1m': detectorTick,
+  'detector.tick.1m.learned': detectorTickLearned,
   'attack.detail': attackDetail,
   'detect.hook': hookLatency,
   'detect.latency.1.5x': floodLatency(1.5),

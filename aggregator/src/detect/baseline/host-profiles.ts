@@ -3,10 +3,14 @@ import { AddressTable, NO_ROW } from '../address-table.js'
 import { RowMemory } from '../row-memory.js'
 import { Profiles } from './profiles.js'
 
+/** Profiles looked at for one that may give way. */
+const PROBES = 64
+
 /** Profiles by address. An address keeps its index while it has a profile. */
 export class HostProfiles extends Profiles {
   readonly #table: AddressTable
   readonly #used: Uint8Array
+  #hand = 0
 
   constructor(capacity: number, channels: number) {
     super(capacity, channels)
@@ -56,6 +60,16 @@ export class HostProfiles extends Profiles {
 
   address(index: number): Uint8Array {
     return this.#table.address(index)
+  }
+
+  /** One that has not learned enough and whose address was idle for an hour; some are looked at, in turn. */
+  findNewcomer(hour: number, isReady: (index: number) => boolean): number {
+    for (let probe = 0; probe < PROBES; probe++) {
+      const index = this.#hand++ % this.capacity
+      if (!this.isUsed(index) || isReady(index)) continue
+      if (hour - (this.active[index] as number) >= 1) return index
+    }
+    return NO_ROW
   }
 
   *indices(): IterableIterator<number> {

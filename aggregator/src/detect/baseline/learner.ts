@@ -18,8 +18,9 @@ import { hourOf } from './week.js'
 
 /** A profile without traffic for so many hours is forgotten. */
 const IDLE_HOURS = 28 * 24
-/** Profiles looked at for one that may give way. */
-const PROBES = 64
+/** Most rows looked at, and profiles made, at one tick: late work must not hold up detection. */
+const MOST_ROWS = 4096
+const MOST_ADMITTED = 2000
 
 export interface LearnerOptions {
   maxProfiles: number
@@ -43,7 +44,9 @@ export class Learner implements OwnPolicies {
   #lookedAt: number | undefined
   #profile = 0
   #minuteBegan: number | undefined
-  #hand = 0
+  /** Profiles that may still be made at this tick; and whether a search for room was in vain. */
+  #admissions = 0
+  #crowded = false
   refused = 0
   evicted = 0
 
@@ -112,8 +115,11 @@ export class Learner implements OwnPolicies {
   #lookAtRows(counters: Counters, now: number): void {
     const { highWater } = counters.table
     const since = now - (this.#lookedAt ?? now - LOOK_MS)
-    const count = Math.min(highWater, Math.ceil((highWater * since) / LOOK_MS))
+    const due = Math.ceil((highWater * since) / LOOK_MS)
+    const count = Math.min(highWater, due, Math.max(MOST_ROWS, Math.ceil(highWater / 20)))
     this.#lookedAt = now
+    this.#admissions = MOST_ADMITTED
+    this.#crowded = false
     for (let i = 0; i < count; i++) {
       if (this.#row >= highWater) this.#row = 0
       const row = this.#row++
@@ -153,20 +159,18 @@ export class Learner implements OwnPolicies {
       this.refused++
       return NO_ROW
     }
+    // The rest comes in the next round.
+    if (this.#admissions-- <= 0) return NO_ROW
     return this.#hosts.insert(address, this.#hour())
   }
 
-  /** Ends a profile that has not learned enough yet and whose address was idle for an hour or more. */
   #makeRoom(counters: Counters): boolean {
-    const hour = this.#hour()
-    for (let probe = 0; probe < PROBES; probe++) {
-      const index = this.#hand++ % this.capacity
-      if (!this.#hosts.isUsed(index) || this.#isReady(index)) continue
-      if (hour - (this.#hosts.active[index] as number) < 1) continue
-      this.#evict(index, counters)
-      return true
-    }
-    return false
+    if (this.#crowded) return false
+    const index = this.#hosts.findNewcomer(this.#hour(), (each) => this.#isReady(each))
+    this.#crowded = index === NO_ROW
+    if (this.#crowded) return false
+    this.#evict(index, counters)
+    return true
   }
 
   /** Each profile's minute ends once in a minute, at a time of its own. */
