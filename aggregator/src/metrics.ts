@@ -13,7 +13,7 @@ import type { AgentInfo, FlowCounters } from './contracts.js'
 import type { Baselines } from './detect/baseline/baselines.js'
 import type { Detector } from './detect/detector.js'
 import { DIRECTIONS } from './detect/slots.js'
-import type { DropCounter } from './drops.js'
+import { DROP_REASONS, type DropCounter, type DropStage } from './drops.js'
 import type { HookRunner } from './hooks/runner.js'
 
 export interface MetricSources {
@@ -86,7 +86,13 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     Object.entries(flows).map(([stage, count]) => [{ stage }, count as number]),
   )
   labelled('counter', 'dropped_total', 'Everything lost', ['stage', 'reason'], () =>
-    drops.snapshot().map(({ stage, reason, count }) => [{ stage, reason }, count]),
+    // Also what is still 0: a counter that begins with 1 has no increase that an alert could see.
+    Object.entries(DROP_REASONS).flatMap(([stage, reasons]) =>
+      reasons.map((reason): [{ stage: string; reason: string }, number] => [
+        { stage, reason },
+        drops.get(stage as DropStage, reason),
+      ]),
+    ),
   )
   labelled('gauge', 'agent_connected', '1 while the agent is connected', ['agent'], () =>
     agents().map((agent) => [{ agent: agent.id }, agent.connected ? 1 : 0]),
@@ -168,6 +174,7 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   labelled('gauge', 'bans_stopped', '1 while the detector bans nothing', ['state'], () =>
     (['paused', 'tripped'] as const).map((state) => [{ state }, bans.brake.state === state ? 1 : 0]),
   )
+  gauge('bans_max_active', 'Most bans that may be in force, ban.max_active', () => bans.rules.maxActive)
   labelled('counter', 'bans_total', 'Bans made', [], () => [[{}, bans.made]])
   labelled('counter', 'bans_refused_total', 'Bans that a guard rail forbade', ['reason'], () =>
     Object.entries(bans.refusals).map(([reason, count]) => [{ reason }, count]),

@@ -12,4 +12,5 @@ export function checkStatically(report) {
   report.command('format of C', process.execPath, ['scripts/format-c.mjs', '--check'])
   report.command('contracts', bin('buf'), ['lint'])
   report.command('reference of the API', process.execPath, ['scripts/api-reference.mjs', '--check'])
+  report.command('list of metrics', process.execPath, ['scripts/metrics-reference.mjs', '--check'])
 }

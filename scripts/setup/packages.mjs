@@ -28,6 +28,8 @@ const FOR_TESTS = [
   'bird2',
   'frr',
   'nftables', // dropping on the box itself
+  'prometheus', // alerts and dashboard against a real one; promtool
+  'curl',
   'clickhouse-server', // a real one, old, for a table of somebody's own
 ]
 
@@ -38,6 +40,7 @@ const SERVICES = {
   bird2: 'bird',
   frr: 'frr',
   nftables: 'nftables',
+  prometheus: 'prometheus',
   'clickhouse-server': 'clickhouse-server',
 }
 

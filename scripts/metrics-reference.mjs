@@ -1,0 +1,67 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+//
+// docs/metrics.md from what both daemons register. `--check`: only says whether it is as it should be.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Agent } from '@flowdam/agent/internal/agent'
+import { agentRegistry } from '@flowdam/agent/internal/metrics'
+import { aggregatorMetrics } from '@flowdam/aggregator/internal/metrics'
+import { addStoreMetrics } from '@flowdam/aggregator/internal/store/metrics'
+import { ROOT } from './setup/run.mjs'
+
+const FILE = join(ROOT, 'docs', 'metrics.md')
+
+const HEAD = `<!-- SPDX-License-Identifier: Apache-2.0 -->
+<!-- Made by scripts/metrics-reference.mjs; do not edit. -->
+# Metrics
+
+For Prometheus: \`/metrics\` of the aggregator (\`listen.http\`, 127.0.0.1:8080) and of each agent (\`http\`, such as 127.0.0.1:8081).
+[deploy/prometheus/alerts.yml](../deploy/prometheus/alerts.yml) has alerts on them, [deploy/grafana/flowdam.json](../deploy/grafana/flowdam.json) a dashboard.
+
+Two of them are the books: \`flowdam_agent_packets_total\` is everything the kernel has seen, by what became of it, and
+\`flowdam_dropped_total\` with \`flowdam_agent_dropped_records_total\` are the only places where anything may disappear.
+`
+
+/** Registering reads nothing: whatever is asked of this is itself. */
+const nothing = new Proxy(() => nothing, {
+  get: (_, name) => (name === Symbol.iterator ? [][Symbol.iterator].bind([]) : nothing),
+})
+
+function table(registry) {
+  const rows = registry
+    .getMetricsAsArray()
+    .filter(({ name }) => !/_(process|nodejs)_/.test(name))
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .map(({ name, help, type, constructor, labelNames = [] }) => {
+      const labels = labelNames.filter((label) => label !== 'le').map((label) => `\`${label}\``)
+      return `| \`${name}\` | ${type ?? constructor.name.toLowerCase()} | ${labels.join(', ')} | ${help} |`
+    })
+  return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+function reference() {
+  const agent = new Agent({ id: 'edge1', queue: 1 }, nothing)
+  return `${HEAD}
+## The agent
+
+${table(agentRegistry(agent))}
+
+Beside these \`flowdam_agent_process_…\` and \`flowdam_agent_nodejs_…\`: CPU, memory, event loop and garbage collection of the process, by prom-client.
+
+## The aggregator
+
+${table(addStoreMetrics(aggregatorMetrics(nothing), nothing, nothing))}
+
+Beside these \`flowdam_process_…\`: the process itself.
+`
+}
+
+const text = reference()
+if (!process.argv.includes('--check')) writeFileSync(FILE, text)
+else if (text !== readFileSync(FILE, 'utf8')) {
+  process.stderr.write(
+    'docs/metrics.md is not what the daemons register; run: node scripts/metrics-reference.mjs\n',
+  )
+  process.exitCode = 1
+}
