@@ -33,9 +33,9 @@ function table(registry) {
     .getMetricsAsArray()
     .filter(({ name }) => !/_(process|nodejs)_/.test(name))
     .sort((a, b) => a.name.localeCompare(b.name))
-    .map(({ name, help, type, constructor, labelNames = [] }) => {
+    .map(({ name, help, type, labelNames = [] }) => {
       const labels = labelNames.filter((label) => label !== 'le').map((label) => `\`${label}\``)
-      return `| \`${name}\` | ${type ?? constructor.name.toLowerCase()} | ${labels.join(', ')} | ${help} |`
+      return `| \`${name}\` | ${type} | ${labels.join(', ')} | ${help} |`
     })
   return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }
