@@ -19,6 +19,7 @@ import { KnownConfig } from './stream/known-config.js'
 import { DiskSpool } from './stream/spool/disk-spool.js'
 import { TlsIdentity } from './stream/tls.js'
 import { Uplink } from './stream/uplink.js'
+import { type Pace, paceOf } from './told.js'
 
 /** How long a clean stop waits for acknowledgements. */
 const STOP_WAIT_MS = 5000
@@ -31,12 +32,14 @@ export class Agent {
   readonly #runId = Date.now()
   readonly log: Logger
   #config: AgentConfig
+  /** By the aggregator, last. */
+  #told: Config | undefined
   #counter: Counter | undefined
   #uplink: Uplink | undefined
   readonly #queue: BatchQueue
   readonly #tls: TlsIdentity | undefined
   readonly #knownConfig: KnownConfig | undefined
-  readonly #pace = new ReadPace()
+  readonly #readPace = new ReadPace()
   #stopping = false
   /** Whoever reads the maps now. */
   #busy: Promise<void> = Promise.resolve()
@@ -75,8 +78,10 @@ export class Agent {
 
   /** Loads, attaches, connects. Throws what kernel/ and attach/ throw, and leaves nothing behind then. */
   async start(): Promise<void> {
+    const known = this.#knownConfig?.load()
+    this.#told = known?.config
     const counter = Counter.start({
-      config: this.#config,
+      config: { ...this.#config, ...this.#pace },
       log: this.log,
       emit: (batch, bootId, seq) => {
         this.#queue.push({ bootId, seq, ...batch })
@@ -87,14 +92,17 @@ export class Agent {
     })
     this.#counter = counter
     this.#queue.start()
-    const known = this.#knownConfig?.load()
-    if (known) this.#setNetworks(known)
+    if (known) {
+      this.#setNetworks(known.config)
+      this.#setRules(known.rules)
+      this.log.info({ ...this.#pace, ...sizesOf(known) }, 'goes on as the aggregator said last')
+    }
     // Before the stream: it tells the aggregator which batches there are.
     this.#busy = counter.recover()
     await this.#busy
     if (this.#stopping) return
     this.#startUplink(counter)
-    this.#schedule(this.#config.detect_interval)
+    this.#schedule(this.#pace.detect_interval)
   }
 
   /** Detaches first, so that the last epoch has everything; then drains, sends and waits for acknowledgements. */
@@ -124,10 +132,10 @@ export class Agent {
       ...old,
       ...Object.fromEntries(applied.map((key) => [key, config[key as keyof AgentConfig]])),
     }
-    this.#counter?.epochs.setLimits(this.#config.export_interval, this.#config.export_rate)
-    this.#uplink?.setExportRate(this.#config.export_rate)
+    this.#applyPace()
     this.#queue.setLimits({ maxBytes: this.#config.queue })
-    if (applied.includes('networks')) this.#counter?.deltas.setNetworks(this.#config.networks, [])
+    if (applied.includes('networks') && !this.#told)
+      this.#counter?.deltas.setNetworks(this.#config.networks, [])
     if (this.#tls?.changed) {
       this.log.info('new certificates')
       this.#uplink?.reconnect()
@@ -150,11 +158,17 @@ export class Agent {
       interfaces: () => this.#counter?.interfaces.message() ?? { interfaces: [] },
       heartbeat: () => this.#heartbeat(),
       config: (told) => {
-        if (this.#setNetworks(told)) this.#knownConfig?.save(told)
+        if (!this.#setNetworks(told)) return
+        this.#told = told
+        this.#applyPace()
+        this.#knownConfig?.saveConfig(told)
       },
-      rules: (rules) => this.#setRules(rules),
+      rules: (rules) => {
+        this.#setRules(rules)
+        this.#knownConfig?.saveRules(rules)
+      },
       log: this.log,
-      exportRate: config.export_rate,
+      exportRate: this.#pace.export_rate,
     })
     this.#uplink.start()
   }
@@ -186,13 +200,23 @@ export class Agent {
       this.#uplink?.sendDeltas()
       counter.epochs.tick()
       // Without a stream nobody is waiting for it.
-      const usualMs = this.#config.detect_interval
-      const waitMs = this.#uplink?.connected ? this.#pace.next(sums, began, costMs, usualMs) : usualMs
+      const usualMs = this.#pace.detect_interval
+      const waitMs = this.#uplink?.connected ? this.#readPace.next(sums, began, costMs, usualMs) : usualMs
       if (!this.#stopping) this.#schedule(Math.max(1, waitMs - (performance.now() - began)))
     } catch (error) {
       this.log.error({ reason: describeError(error) }, 'the maps cannot be read')
-      if (!this.#stopping) this.#schedule(this.#config.detect_interval)
+      if (!this.#stopping) this.#schedule(this.#pace.detect_interval)
     }
+  }
+
+  get #pace(): Pace {
+    return paceOf(this.#config, this.#told)
+  }
+
+  #applyPace(): void {
+    const { export_interval, export_rate } = this.#pace
+    this.#counter?.setLimits(export_interval, export_rate)
+    this.#uplink?.setExportRate(export_rate)
   }
 
   get #bootId(): number {
@@ -255,4 +279,8 @@ export class Agent {
   droppedRecords(): { [reason: string]: number } {
     return Object.fromEntries(Object.entries(this.#queue.dropped).filter(([, records]) => records > 0))
   }
+}
+
+function sizesOf({ config, rules }: { config: Config; rules: Rules }) {
+  return { networks: config.networks.length, rules: rules.drop.length }
 }

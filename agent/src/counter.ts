@@ -37,6 +37,7 @@ export class Counter {
   readonly #options: CounterOptions
   readonly #grace: GracePeriod
   readonly #pins: Pins | undefined
+  #exportIntervalMs: number
 
   /** Loads and attaches. Throws what kernel/ and attach/ throw, and leaves nothing of its own behind then. */
   static start(options: CounterOptions): Counter {
@@ -72,6 +73,7 @@ export class Counter {
     const wishes = config.interfaces.map((wish) => ({ ...wish, index: sequence.indexOf(wish.name) }))
     this.counting = counting
     this.#options = options
+    this.#exportIntervalMs = config.export_interval
     this.#pins = pins
     this.#grace = gracePeriod(kernel.object.map('part_states').fd)
     this.deltas = new Deltas({
@@ -81,7 +83,7 @@ export class Counter {
     })
     this.epochs = new Epochs({
       ...{ maps, state, sequence, grace: this.#grace, log },
-      reader: { finish: (parity) => this.deltas.finish(parity, this.#options.config.export_interval) },
+      reader: { finish: (parity) => this.deltas.finish(parity, this.#exportIntervalMs) },
       emit: (batch, seq) => emit(batch, sequence.bootId, seq),
       ...(pins && { durableSeq }),
       exportIntervalMs: config.export_interval,
@@ -127,6 +129,11 @@ export class Counter {
     })
     const { recovered, records } = this.epochs.stats
     if (recovered > 0) this.#options.log.info({ epochs: recovered, records }, RECOVERED)
+  }
+
+  setLimits(exportIntervalMs: number, exportRate: number): void {
+    this.#exportIntervalMs = exportIntervalMs
+    this.epochs.setLimits(exportIntervalMs, exportRate)
   }
 
   /** Detaches (with keep_attached: leaves attached) and ends the epoch. */

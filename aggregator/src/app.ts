@@ -556,6 +556,11 @@ function agentConfigOf(config: AggregatorConfig): AgentConfig {
   return {
     networks: config.networks.map((prefix) => prefix.text),
     exemptRemote: config.exempt_remote.map((prefix) => prefix.text),
+    pace: {
+      detectIntervalMs: config.agents.detect_interval ?? 0,
+      exportIntervalMs: config.agents.export_interval ?? 0,
+      exportRate: config.agents.export_rate ?? 0,
+    },
   }
 }
 

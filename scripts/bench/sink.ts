@@ -27,7 +27,7 @@ const ingest = new IngestServer({
   sources,
   drops: new DropCounter(),
   log,
-  config: { networks: [], exemptRemote: [] },
+  config: { networks: [], exemptRemote: [], pace: undefined },
 })
 const grpc = new GrpcEndpoint({ listen: anyPort(), log })
 grpc.add(ingest.definition, ingest.service)

@@ -113,7 +113,7 @@ function stream(call: ServerDuplexStream<StreamRequest, StreamResponse>): void {
         protocolVersion: PROTOCOL_VERSION,
         aggregatorVersion: 'test',
         ackedSeq: newest.get(message.value.bootId) ?? 0,
-        config: { networks: networks === '' ? [] : networks.split(','), exemptRemote: [] },
+        config: { networks: networks === '' ? [] : networks.split(','), exemptRemote: [], pace: undefined },
         nowUnixMs: Date.now(),
         confirmsDeltas: false,
         deltasSeq: 0,

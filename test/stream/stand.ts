@@ -73,7 +73,7 @@ export class Receiver {
   constructor(options: { sink?: Sink; tls?: () => ServerTls; config?: Config } = {}) {
     this.sink = options.sink ?? new Sink()
     this.#tls = options.tls
-    this.#config = options.config ?? { networks: ['203.0.113.0/24'], exemptRemote: [] }
+    this.#config = options.config ?? { networks: ['203.0.113.0/24'], exemptRemote: [], pace: undefined }
   }
 
   get port(): number {

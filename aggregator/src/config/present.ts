@@ -42,6 +42,8 @@ const DURATIONS = new Set([
   'retention_hours',
   'fsync_interval',
   'segment_age',
+  'detect_interval',
+  'export_interval',
 ])
 
 /** The largest unit that says it exactly, so that the output is a valid file again. */

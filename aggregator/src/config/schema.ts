@@ -208,6 +208,13 @@ export const aggregatorSchema = z.strictObject({
       max_baselines: zRate.default(65_536),
     })
     .prefault({}),
+  agents: z
+    .strictObject({
+      detect_interval: zDuration.refine((ms) => ms >= 10 && ms <= 10_000, 'from 10ms to 10s').optional(),
+      export_interval: zDuration.refine((ms) => ms >= 100 && ms <= 60_000, 'from 100ms to 60s').optional(),
+      export_rate: zRate.refine((rate) => rate >= 100, 'at least 100 records a second').optional(),
+    })
+    .prefault({}),
   ban: zBan.prefault({}),
   hooks: z.array(zHook).default([]),
   hooks_parallel: z.number().int().min(1).max(1000).default(16),

@@ -90,7 +90,7 @@ describe('a disk that stands still', { timeout: 60_000 }, () => {
       sources,
       drops,
       log,
-      config: { networks: [], exemptRemote: [] },
+      config: { networks: [], exemptRemote: [], pace: undefined },
     })
     ingest.start()
     grpc = new GrpcEndpoint({ listen: anyPort(), log })

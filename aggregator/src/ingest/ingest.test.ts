@@ -90,7 +90,7 @@ describe('ingest', { timeout: 60_000 }, () => {
       sources,
       drops,
       log,
-      config: { networks: ['203.0.113.0/24'], exemptRemote: [] },
+      config: { networks: ['203.0.113.0/24'], exemptRemote: [], pace: undefined },
     })
     grpc = new GrpcEndpoint({ listen: anyPort(), log })
     grpc.add(ingest.definition, ingest.service)
@@ -159,7 +159,7 @@ describe('ingest', { timeout: 60_000 }, () => {
   it('sends a changed configuration to who is connected', async () => {
     const one = agent()
     await one.connect()
-    ingest.setConfig({ networks: ['2001:db8::/32'], exemptRemote: [] })
+    ingest.setConfig({ networks: ['2001:db8::/32'], exemptRemote: [], pace: undefined })
     assert.deepEqual((await one.nextConfig()).networks, ['2001:db8::/32'])
   })
 

@@ -42,7 +42,7 @@ export class DataHalf {
       sources: this.sources,
       drops: this.drops,
       log,
-      config: { networks: [], exemptRemote: [] },
+      config: { networks: [], exemptRemote: [], pace: undefined },
     })
     this.grpc = new GrpcEndpoint({ listen: anyPort(), log })
     this.grpc.add(this.ingest.definition, this.ingest.service)
