@@ -19,6 +19,9 @@ export class TestServer {
   readonly folder = mkdtempSync(join(tmpdir(), 'flowdam-clickhouse-'))
   #child: ChildProcess | undefined
   #port = 0
+  #tcpPort = 0
+  /** Other servers, as shards of the cluster `shards`. */
+  cluster: readonly TestServer[] = []
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`
@@ -28,10 +31,20 @@ export class TestServer {
     return this.#child?.pid ?? 0
   }
 
+  /** Of the native protocol; the same at each start. */
+  async tcpPort(): Promise<number> {
+    this.#tcpPort ||= await freePort()
+    return this.#tcpPort
+  }
+
   /** Starts it, again on the same port and data; resolves when it answers. */
   async start(): Promise<void> {
     this.#port ||= await freePort()
-    const [tcp, interserver] = [await freePort(), await freePort()]
+    const [tcp, interserver] = [await this.tcpPort(), await freePort()]
+    const shards = await Promise.all(this.cluster.map((server) => server.tcpPort()))
+    const replicas = shards.map(
+      (port) => `<shard><replica><host>127.0.0.1</host><port>${port}</port></replica></shard>`,
+    )
     const config = join(this.folder, 'config.xml')
     for (const name of ['data', 'tmp', 'formats', 'files'])
       mkdirSync(join(this.folder, name), { recursive: true })
@@ -43,6 +56,7 @@ export class TestServer {
   <listen_host>127.0.0.1</listen_host>
   <path>${this.folder}/data/</path><tmp_path>${this.folder}/tmp/</tmp_path>
   <format_schema_path>${this.folder}/formats/</format_schema_path><user_files_path>${this.folder}/files/</user_files_path>
+  <remote_servers><shards>${replicas.join('')}</shards></remote_servers>
   <mark_cache_size>67108864</mark_cache_size>
   <default_profile>default</default_profile><default_database>default</default_database>
   <profiles><default/></profiles><quotas><default/></quotas>

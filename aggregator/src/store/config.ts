@@ -84,6 +84,8 @@ export const zStore = z.discriminatedUnion('engine', [
         columns: z
           .record(z.string().min(1), z.enum(FIELD_NAMES))
           .refine((columns) => Object.keys(columns).length > 0, 'name at least one column'),
+        /** Where it is Distributed: the servers that hold its rows and the table there, to take half an insert out. */
+        shards: z.strictObject({ table: z.string().min(1), urls: z.array(z.url()).min(1) }).optional(),
       })
       .optional(),
     /** Spool and sources live here. */

@@ -32,7 +32,7 @@ const ORDER = {
   host: '(toStartOfMinute(time), dst_addr)',
 } as const
 
-const FLOWS = (options: SchemaOptions): Table => ({
+export const FLOWS = (options: SchemaOptions): Table => ({
   name: 'flows',
   columns: `    time DateTime64(3, 'UTC') COMMENT 'first packet' CODEC(T64, LZ4),
     duration_ms UInt16 COMMENT 'last packet minus first' CODEC(T64, LZ4),

@@ -225,15 +225,24 @@ function newEngine({ config, log }: StoreOptions): Engine {
     requireEmbedded()
     return new EmbeddedEngine({ path: join(config.path, 'clickhouse'), memoryBytes: config.memory, log })
   }
+  return newServer(config, config.url)
+}
+
+function newServer(config: Extract<StoreConfig, { engine: 'clickhouse' }>, url: string): ClickHouseEngine {
   const password =
     config.password ?? (config.password_env === undefined ? '' : (process.env[config.password_env] ?? ''))
-  const { url, database, user, timeout } = config
+  const { database, user, timeout } = config
   return new ClickHouseEngine({ url, database, user, password, timeoutMs: timeout })
 }
 
 function newTarget(engine: Engine, config: StoreConfig): Target {
   if (config.engine === 'clickhouse' && config.table && engine instanceof ClickHouseEngine) {
-    return new MappedTable({ engine, table: config.table.name, columns: config.table.columns })
+    const { name, columns, shards } = config.table
+    const onShards = shards && {
+      table: shards.table,
+      engines: shards.urls.map((url) => newServer(config, url)),
+    }
+    return new MappedTable({ engine, table: name, columns, shards: onShards })
   }
   return new FlowsTable(engine, schemaOptions(config))
 }

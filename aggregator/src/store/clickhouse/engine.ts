@@ -89,10 +89,8 @@ export class ClickHouseEngine implements Engine {
 
   async insertRows(table: string, rows: readonly (object | string)[]): Promise<void> {
     if (rows.length === 0) return
-    await this.#attempt(async (client) => {
-      const values = Readable.from([jsonLines(rows)], { objectMode: false })
-      await client.insert({ table: inDatabase(this.database, table), values, format: 'JSONEachRow' })
-    })
+    const values = Readable.from([jsonLines(rows)], { objectMode: false })
+    await this.insertText(`INSERT INTO ${inDatabase(this.database, table)} FORMAT JSONEachRow`, values, {})
   }
 
   async load(file: string, statement: (from: string) => string): Promise<void> {

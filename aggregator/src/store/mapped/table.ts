@@ -20,6 +20,8 @@ export interface MappedTableOptions {
   table: string
   /** Column of the table → what fills it. */
   columns: Readonly<Record<string, FieldName>>
+  /** Where the table is Distributed: who holds its rows, and as which table. */
+  shards?: { table: string; engines: readonly ClickHouseEngine[] } | undefined
 }
 
 /**
@@ -34,8 +36,11 @@ export class MappedTable implements Target {
   readonly #columns: readonly string[]
   readonly #fields: readonly FieldName[]
   readonly #segmentColumn: string | undefined
+  readonly #shards: MappedTableOptions['shards']
+  #isDistributed = false
 
-  constructor({ engine, table, columns }: MappedTableOptions) {
+  constructor({ engine, table, columns, shards }: MappedTableOptions) {
+    this.#shards = shards
     this.#engine = engine
     this.table = table
     this.#name = `${identifier(engine.database)}.${identifier(table)}`
@@ -48,6 +53,12 @@ export class MappedTable implements Target {
   }
 
   async prepare(): Promise<void> {
+    const [about] = await this.#engine.query<{ engine: string }>(
+      `SELECT engine FROM system.tables WHERE database = ${quote(this.#engine.database)} AND name = ${quote(this.table)}`,
+      {},
+      LIMITS,
+    )
+    this.#isDistributed = about?.engine === 'Distributed'
     const rows = await this.#engine.query<{ name: string }>(
       `SELECT name FROM system.columns WHERE database = ${quote(this.#engine.database)} AND table = ${quote(this.table)}`,
       {},
@@ -65,13 +76,18 @@ export class MappedTable implements Target {
     await this.#engine.insertText(
       `INSERT INTO ${this.#name} (${names}) FORMAT TabSeparated`,
       Readable.from(this.#text(segment, sources, dayUnixMs), { objectMode: false }),
-      // One block, so one part for each partition.
-      { max_insert_block_size: String(segment.rows + 1) },
+      {
+        // One block, so one part for each partition.
+        max_insert_block_size: String(segment.rows + 1),
+        // Confirmed when the shards have it, not when it waits to be sent to them.
+        ...(this.#isDistributed ? { insert_distributed_sync: '1' } : {}),
+      },
     )
   }
 
   async count(segment: SealedSegment): Promise<number | undefined> {
-    if (this.#segmentColumn === undefined) return undefined
+    // What is half there on shards that we cannot reach cannot be taken out: then it is done again, as without a column.
+    if (this.#segmentColumn === undefined || (this.#isDistributed && !this.#shards)) return undefined
     const [row] = await this.#engine.query<{ rows: number | string }>(
       `SELECT count() AS rows FROM ${this.#name} WHERE ${identifier(this.#segmentColumn)} = ${segment.key}`,
       {},
@@ -82,9 +98,16 @@ export class MappedTable implements Target {
 
   async remove(segment: SealedSegment): Promise<void> {
     if (this.#segmentColumn === undefined) return
-    await this.#engine.command(
-      `ALTER TABLE ${this.#name} DELETE WHERE ${identifier(this.#segmentColumn)} = ${segment.key}`,
-    )
+    const where = `DELETE WHERE ${identifier(this.#segmentColumn)} = ${segment.key}`
+    if (this.#isDistributed && this.#shards) {
+      const local = `${identifier(this.#engine.database)}.${identifier(this.#shards.table)}`
+      for (const shard of this.#shards.engines) {
+        await shard.start()
+        await shard.command(`ALTER TABLE ${local} ${where}`).finally(() => shard.stop())
+      }
+    } else {
+      await this.#engine.command(`ALTER TABLE ${this.#name} ${where}`)
+    }
     // Old servers delete in the background; the loader counts again before it inserts.
     if ((await this.count(segment)) !== 0) throw new StoreFailure('retry', 'rows are still being deleted')
   }
