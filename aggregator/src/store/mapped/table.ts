@@ -73,16 +73,20 @@ export class MappedTable implements Target {
 
   async insert(segment: SealedSegment, sources: readonly Source[], dayUnixMs: number): Promise<void> {
     const names = this.#columns.map(identifier).join(', ')
-    await this.#engine.insertText(
-      `INSERT INTO ${this.#name} (${names}) FORMAT TabSeparated`,
-      Readable.from(this.#text(segment, sources, dayUnixMs), { objectMode: false }),
-      {
-        // One block, so one part for each partition.
-        max_insert_block_size: String(segment.rows + 1),
-        // Confirmed when the shards have it, not when it waits to be sent to them.
-        ...(this.#isDistributed ? { insert_distributed_sync: '1' } : {}),
-      },
-    )
+    try {
+      await this.#engine.insertText(
+        `INSERT INTO ${this.#name} (${names}) FORMAT TabSeparated`,
+        Readable.from(this.#text(segment, sources, dayUnixMs), { objectMode: false }),
+        {
+          // One block, so one part for each partition.
+          max_insert_block_size: String(segment.rows + 1),
+          // Confirmed when the shards have it, not when it waits to be sent to them.
+          ...(this.#isDistributed ? { insert_distributed_sync: '1' } : {}),
+        },
+      )
+    } catch (error) {
+      throw this.#isDistributed ? ofShards(error) : error
+    }
   }
 
   async count(segment: SealedSegment): Promise<number | undefined> {
@@ -144,6 +148,17 @@ export class MappedTable implements Target {
       await file.close()
     }
   }
+}
+
+/**
+ * Whatever failed, some shards may have their rows. And a shard that dies while it is written to is ATTEMPT_TO_READ_AFTER_EOF or
+ * CANNOT_READ_ALL_DATA to the server that writes to it: not the rows' fault.
+ */
+function ofShards(error: unknown): unknown {
+  if (!(error instanceof StoreFailure)) return error
+  const { kind, code, message } = error
+  const gone = code === 32 || code === 33
+  return new StoreFailure(gone ? 'retry' : kind, message, { uncertain: true, code, cause: error })
 }
 
 function identifier(name: string): string {
