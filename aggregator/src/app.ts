@@ -46,12 +46,14 @@ import { DropRules } from './bans/drop-rules.js'
 import { Journal } from './bans/journal.js'
 import { policiesOf } from './config/load.js'
 import { diffConfig } from './config/present.js'
+import { ruleOrigin } from './config/rule-origin.js'
 import { banRulesOf } from './config/rules.js'
 import type { AggregatorConfig } from './config/schema.js'
 import { type AgentInfo, newFlowCounters } from './contracts.js'
 import { Baselines } from './detect/baseline/baselines.js'
 import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
+import type { Direction, Metric } from './detect/slots.js'
 import { DropCounter } from './drops.js'
 import { MetricWriter } from './fastnetmon/metric-writer.js'
 import { FlowQueries } from './flows/queries.js'
@@ -142,6 +144,7 @@ export class Aggregator {
       log: part('hooks'),
       onRun: (id, run) => this.bans.hookRan(id, run),
       onSettled: (id) => this.bans.settled(id),
+      attackOf: ({ attackId }) => (attackId === '' ? undefined : this.attacks.get(attackId)),
       report: ({ attackId }) => {
         const attack = attackId === '' ? undefined : this.attacks.get(attackId)
         return attack && attackDocument(apiAttack(attack))
@@ -189,9 +192,12 @@ export class Aggregator {
       flows,
       log: part('store'),
     })
+    const ruleOf = (target: string, direction: Direction, metric: Metric, rate: number) =>
+      ruleOrigin(this.#config, target, direction, metric, rate)
     const flowTap = new FlowTap(this.spool, this.#sources, (attack) => attackedPrefixes(attack, this.#config))
     this.attacks = new Attacks({
       measure: (scope, target) => this.detector.averages(scope, target),
+      ruleOf,
       flows: flowTap,
       journal: new AttackJournal(join(config.state, 'attacks.jsonl'), part('attacks')),
       log: part('attacks'),
@@ -270,7 +276,10 @@ export class Aggregator {
         api,
       ),
     )
-    this.#offer(HostServiceService, hostService(detector, bans, api))
+    this.#offer(
+      HostServiceService,
+      hostService(detector, bans, api, { ruleOf, attacks: () => attacks.active() }),
+    )
     this.#offer(
       BaselineServiceService,
       baselineService(this.baselines, () => this.#config, part('baselines')),

@@ -79,9 +79,13 @@ describe('flowdam, run as a process against an aggregator', () => {
     const stdout = await succeed('explain', '203.0.113.6')
     assert.match(stdout, /^Not banned: incoming pps is at 62 % of its threshold/)
     assert.match(stdout, /^incoming +pps +12\.3 kpps +20 kpps +learned +62 % +\[#{12}\.{8}\]$/m)
+    assert.match(stdout, /^incoming +bps .* hostgroups\[default\]\.incoming\.bps$/m)
+    assert.match(stdout, /^Last ban +ended /m)
+    const banned = await succeed('explain', '203.0.113.5')
+    assert.match(banned, /^Banned as 203\.0\.113\.5\/32 because the detector saw pps 98321/)
     assert.match(
-      await succeed('explain', '203.0.113.5'),
-      /^Banned as 203\.0\.113\.5\/32 because the detector saw pps 98321/,
+      banned,
+      /^Attack +pulse \(dns_amplification\) on .*, by hostgroups\[default\]\.incoming\.pps$/m,
     )
   })
 

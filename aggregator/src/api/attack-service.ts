@@ -79,7 +79,9 @@ export function apiAttack(attack: Attack): ApiAttack {
     fragments: share('fragments', mix.fragments),
     averagePacketBytes: mix.packets > 0 ? mix.bytes / mix.packets : 0,
     bans: [...attack.bans],
+    // Rows of an earlier version have neither.
     endReason: attack.endReason ?? '',
+    rule: attack.rule ?? '',
     sources: detail?.sources,
     detail: detail && apiDetail(detail),
   }

@@ -10,6 +10,7 @@ import { basisOf } from './basis.js'
 import { apiBan, apiDirection, apiHost, directionFrom } from './convert.js'
 import { badField, inField } from './errors.js'
 import { explain, levelStates } from './explain.js'
+import { attacksOn, type HostContext, lastBan } from './host-context.js'
 import { unary } from './status-error.js'
 import { repeat } from './watch.js'
 
@@ -17,7 +18,12 @@ const DEFAULT_TOP = 20
 const MOST_TOP = 1000
 const ORDERS: readonly string[] = ['pps', 'bps', 'flows'] satisfies TopOrder[]
 
-export function hostService(detector: Detector, bans: Bans, log: Logger): HostServiceServer {
+export function hostService(
+  detector: Detector,
+  bans: Bans,
+  log: Logger,
+  context: HostContext,
+): HostServiceServer {
   const top = ({ by, limit, direction }: Pick<TopHostsRequest, 'by' | 'limit' | 'direction'>) => {
     const order = by || 'pps'
     if (!ORDERS.includes(order)) throw badField('by', `by is '${by}'; known are ${ORDERS.join(', ')}`)
@@ -25,7 +31,7 @@ export function hostService(detector: Detector, bans: Bans, log: Logger): HostSe
     const hosts = detector.top(order as TopOrder, most, directionFrom(direction))
     return hosts.map((host) => apiHost(host, isStopped(bans.covering(parseAddress(host.address)))))
   }
-  const one = ({ address }: { address: string }) => hostOf(address, detector, bans)
+  const one = ({ address }: { address: string }) => hostOf(address, detector, bans, context)
   return {
     topHosts: unary(log, (request) => ({ hosts: top(request) })),
     getHost: unary(log, one),
@@ -34,7 +40,7 @@ export function hostService(detector: Detector, bans: Bans, log: Logger): HostSe
   }
 }
 
-function hostOf(address: string, detector: Detector, bans: Bans): GetHostResponse {
+function hostOf(address: string, detector: Detector, bans: Bans, context: HostContext): GetHostResponse {
   const bytes = inField('address', () => parseAddress(address))
   const host = detector.host(bytes)
   if (!host) {
@@ -64,10 +70,13 @@ function hostOf(address: string, detector: Detector, bans: Bans): GetHostRespons
       of,
       source: learned?.inForce ? 'learned' : 'configured',
       basis: basisOf(learned),
+      rule: context.ruleOf(of || formatAddress(bytes), limit.direction, limit.metric, rate),
     })),
     ban: ban && apiBan(ban),
     reason: explain(host, bans),
     levels: levelStates(host, bans, ban),
+    attacks: attacksOn(host, context.attacks()),
+    lastBan: lastBan(bytes, bans),
   }
 }
 

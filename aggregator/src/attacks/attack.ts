@@ -26,6 +26,8 @@ export interface Attack {
   threshold: number
   /** The metric when it fired. */
   value: number
+  /** The line of the configuration that fired; empty for a threshold that is learned. */
+  rule: string
   /** In the attack's direction. */
   peak: AttackRates
   now: AttackRates

@@ -33,6 +33,8 @@ export interface OpenAttacks {
 export interface AttacksOptions {
   /** What the target does now; undefined when nothing is counted for it. */
   measure: (scope: Scope, target: string) => HostRates | undefined
+  /** The line of the configuration that a threshold comes from. */
+  ruleOf?: (target: string, direction: Direction, metric: Metric, rate: number) => string
   /** Looks at the flow records of attacks under way. */
   flows?: AttackFlows
   /** Keeps what is under way for the next process. */
@@ -195,6 +197,7 @@ export class Attacks {
       metric,
       threshold,
       value,
+      rule: this.#options.ruleOf?.(target, direction, metric, threshold) ?? '',
       peak: own,
       now: own,
       packets: 0,

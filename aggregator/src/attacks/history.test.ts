@@ -27,6 +27,7 @@ const attack: Attack = {
   metric: 'pps',
   threshold: 1000,
   value: 5000,
+  rule: 'thresholds.incoming.pps',
   peak: { pps: 5000, bps: 1e6, flows: 3 },
   now: { pps: 5000, bps: 1e6, flows: 3 },
   packets: 5,

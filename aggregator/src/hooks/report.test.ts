@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeltaClass } from '@flowdam/proto'
+import type { Attack } from '../attacks/attack.js'
+import { Evidence } from '../attacks/detail/evidence.js'
 import type { Ban } from '../bans/ban.js'
 import { NO_RATES, ratesOf } from '../detect/sample.js'
 import { addToSlots, DIRECTION_SLOTS, ROW_SLOTS } from '../detect/slots.js'
@@ -79,5 +81,39 @@ Average packet size for outgoing traffic: 60.0 bytes
     assert.equal(named('icmp', 95), 'icmp_flood')
     assert.equal(named('fragment', 95), 'ip_fragmentation')
     assert.equal(named('syn', 95), 'syn_flood')
+  })
+
+  it('says behind it why, and what the flows of the attack tell', () => {
+    const evidence = new Evidence('incoming', 0)
+    const ban = { prefix: '203.0.113.9/32', direction: 'incoming', rates, averages: rates } as Ban
+    const own = { ...ban, who: 'detector', attackId: 'a1', reason: 'syn_flood: pps 5000 over 1000' }
+    const attack = {
+      direction: 'incoming',
+      rule: 'hostgroups[web].incoming.pps',
+      startedUnixMs: 0,
+      peak: { pps: 5000, bps: 3e6, flows: 1 },
+      packets: 10,
+      bytes: 600,
+      bursts: 1,
+    } as Attack
+    const behind = (report: string) => report.slice(report.lastIndexOf('bytes \n') + 7)
+    assert.equal(behind(fastnetmonReport({ ...own, who: 'me' })), '')
+    assert.equal(
+      behind(fastnetmonReport(own)),
+      '\nReason: syn_flood: pps 5000 over 1000\nAttack: a1\n',
+      'at once',
+    )
+    const missing = { ...evidence.snapshot(), flows: 2, packets: 3, missingPackets: 7 }
+    const source = { name: '8.8.4.4', packets: 3, bytes: 180 }
+    const later = behind(
+      fastnetmonReport(own, {
+        ...attack,
+        detail: { ...missing, sources: { ...missing.sources, addresses: [source], distinct: 1 } },
+      }),
+    )
+    assert.match(later, /^Rule: hostgroups\[web\]\.incoming\.pps$/m)
+    assert.match(later, /^Peak: 5000 packets per second, 3 mbps$/m)
+    assert.match(later, /^Detail missing for 7 packets: flow table full$/m)
+    assert.match(later, /^Top source addresses: 8\.8\.4\.4 \(30 %\)$/m)
   })
 })

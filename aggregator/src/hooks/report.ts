@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The text that FastNetMon Community 1.2.4 gives its notify script on stdin (its strings, order and units; example in
-// its docs/ATTACK_REPORT_EXAMPLE.md), without the packet dump: a ban does not wait for one. Scripts that read the
-// report or mail it on see what they know. The IPv6 address is right; FastNetMon prints 0.0.0.0.
+// its docs/ATTACK_REPORT_EXAMPLE.md). Scripts that read the report or mail it on see what they know. The IPv6 address is
+// right; FastNetMon prints 0.0.0.0. Where FastNetMon has a packet dump comes why it was banned, and what the attack's
+// flows tell so far: at the first ban nothing yet, because a ban does not wait for them.
+import type { Attack } from '../attacks/attack.js'
+import type { AttackDetail, NamedAmount } from '../attacks/detail/detail.js'
 import type { Ban } from '../bans/ban.js'
 import type { DirectionRates } from '../detect/sample.js'
 import type { Kind } from '../detect/slots.js'
@@ -37,7 +40,7 @@ export function banAddress(ban: Ban): string {
   return ban.prefix.replace(ban.prefix.includes(':') ? /\/128$/ : /\/32$/, '')
 }
 
-export function fastnetmonReport(ban: Ban): string {
+export function fastnetmonReport(ban: Ban, attack?: Attack): string {
   const { rates, averages } = ban
   const own = rates[ban.direction]
   const lines = [
@@ -75,9 +78,56 @@ export function fastnetmonReport(ban: Ban): string {
       `Outgoing ${label} pps: ${pps(rates.outgoing[kind].pps)}`,
     )
   }
-  return `${lines.join('\n')}\n\nAverage packet size for incoming traffic: ${packetSize(averages.incoming)} bytes \nAverage packet size for outgoing traffic: ${packetSize(averages.outgoing)} bytes \n`
+  return `${lines.join('\n')}\n\nAverage packet size for incoming traffic: ${packetSize(averages.incoming)} bytes \nAverage packet size for outgoing traffic: ${packetSize(averages.outgoing)} bytes \n${reasons(ban, attack)}`
 }
 
 function packetSize({ all }: DirectionRates): string {
   return (all.pps > 0 ? all.bps / 8 / all.pps : 0).toFixed(1)
+}
+
+/** Ours, behind all that FastNetMon has. Empty for a ban by hand. */
+function reasons(ban: Ban, attack: Attack | undefined): string {
+  if (ban.who !== 'detector') return ''
+  const lines = [
+    `Reason: ${ban.reason}`,
+    ...(attack?.rule ? [`Rule: ${attack.rule}`] : []),
+    ...(ban.attackId ? [`Attack: ${ban.attackId}`] : []),
+    ...(attack ? attackLines(attack) : []),
+  ]
+  return `\n${lines.join('\n')}\n`
+}
+
+function attackLines({ startedUnixMs, peak, packets, bytes, bursts, detail, direction }: Attack): string[] {
+  const far = direction === 'incoming' ? 'source' : 'destination'
+  const near = direction === 'incoming' ? 'destination' : 'source'
+  return [
+    `Began: ${new Date(startedUnixMs).toISOString()}${bursts > 1 ? `, ${bursts} bursts` : ''}`,
+    `Peak: ${pps(peak.pps)}, ${mbps(peak.bps)}`,
+    `So far: ${packets} packets, ${bytes} bytes`,
+    ...(detail ? detailLines(detail, far, near) : []),
+  ]
+}
+
+function detailLines(detail: AttackDetail, far: string, near: string): string[] {
+  const { packets, missingPackets, sources, spoofing, sizes, ttl } = detail
+  const list = (amounts: readonly NamedAmount[]) =>
+    amounts.map(({ name, packets: some }) => `${name} (${share(some, packets + missingPackets)})`).join(', ')
+  return [
+    `Flows: ${detail.flows} with ${packets} packets`,
+    ...(missingPackets > 0 ? [`Detail missing for ${missingPackets} packets: flow table full`] : []),
+    `Different ${far} addresses: about ${sources.distinct}`,
+    ...(spoofing ? [`Addresses with a sign of spoofing: ${share(spoofing.suspect, 1)}`] : []),
+    `Top ${far} addresses: ${list(sources.addresses)}`,
+    `Top ${far} networks: ${list(sources.prefixes)}`,
+    `Top ${far} ports: ${list(sources.ports)}`,
+    `Top ${near} ports: ${list(detail.targetPorts)}`,
+    `Protocols: ${list(detail.protocols)}`,
+    ...(detail.tcpFlags.length > 0 ? [`TCP flags: ${list(detail.tcpFlags)}`] : []),
+    `Packet sizes: ${sizes.min} to ${sizes.max} bytes`,
+    `TTL: ${ttl.min} to ${ttl.max}, ${ttl.distinct} different`,
+  ]
+}
+
+function share(part: number, all: number): string {
+  return `${all > 0 ? Math.round((part / all) * 100) : 0} %`
 }

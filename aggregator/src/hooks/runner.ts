@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
+import type { Attack } from '../attacks/attack.js'
 import type { BanActions } from '../bans/actions.js'
 import type { Ban, HookAction, HookRun } from '../bans/ban.js'
 import { type HookNames, isTold } from '../bans/levels.js'
@@ -37,6 +38,8 @@ export interface HookRunnerOptions {
   onSettled: (banId: string) => void
   /** What is known of the ban's attack now, for JSON hooks. */
   report?: (ban: Ban) => object | undefined
+  /** The attack that a ban is about, for the FastNetMon text. */
+  attackOf?: (ban: Ban) => Attack | undefined
   /** Milliseconds since 1970. */
   clock?: () => number
   /** Default: from this process. */
@@ -229,7 +232,8 @@ export class HookRunner implements BanActions {
       attempt,
     }
     const startedAt = performance.now()
-    const { args, stdin } = hookInput(hook.format, action, ban, fastnetmonReport, this.#options.report?.(ban))
+    const text = (of: Ban) => fastnetmonReport(of, this.#options.attackOf?.(of))
+    const { args, stdin } = hookInput(hook.format, action, ban, text, this.#options.report?.(ban))
     const [file = '', ...fixedArgs] = hook.run
     const command: HookCommand = {
       file,

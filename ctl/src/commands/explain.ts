@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BanLevel, GetHostResponse, ThresholdState } from '@flowdam/proto'
+import type { Attack, BanLevel, GetHostResponse, ThresholdState } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { addressArgument } from '../input/values.js'
+import { typeWord } from '../output/attack.js'
 import { summariseBan } from '../output/ban.js'
 import { renderFields, wrap } from '../output/fields.js'
 import { directionWord } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
 import { paint, type Style } from '../output/terminal.js'
-import { formatMetric } from '../output/units.js'
+import { formatMetric, formatRecent } from '../output/units.js'
 import { inSession, type Session, type World } from '../session.js'
 import { fetchHost } from './host.js'
 
@@ -29,7 +30,7 @@ export function explainCommand(world: World): Command {
 function render(
   session: Session,
   address: string,
-  { rates, thresholds, ban, reason, levels }: GetHostResponse,
+  { rates, thresholds, ban, reason, levels, attacks, lastBan }: GetHostResponse,
 ): string {
   const { terminal } = session
   const verdict = wrap(reason || (ban ? 'Banned.' : 'Not banned.'), terminal.width)
@@ -39,7 +40,16 @@ function render(
     [
       { name: 'Address', value: address },
       { name: 'Hostgroup', value: rates?.hostgroup || 'none' },
+      ...attacks.map((attack) => ({ name: 'Attack', value: attackWords(attack) })),
       ...(ban ? [{ name: 'Ban', value: `${summariseBan(ban, session.now())}\nid ${ban.id}` }] : []),
+      ...(!ban && lastBan
+        ? [
+            {
+              name: 'Last ban',
+              value: `ended ${formatRecent(lastBan.unbannedUnixMs, session.now())}: ${lastBan.reason}\nid ${lastBan.id}`,
+            },
+          ]
+        : []),
     ],
     terminal,
   )
@@ -65,6 +75,13 @@ const LEVEL_COLUMNS: Column<BanLevel>[] = [
   { title: '', cell: ({ inForce }) => (inForce ? 'in force' : ''), style: () => 'red' },
 ]
 
+/** Which rule, by how much, and where to read more. */
+function attackWords(attack: Attack): string {
+  const { id, target, metric, value, threshold, rule } = attack
+  const over = `${metric} ${formatMetric(metric, value)} over ${formatMetric(metric, threshold)}`
+  return `${typeWord(attack)} on ${target}, ${directionWord(attack.direction)}: ${over}${rule ? `, by ${rule}` : ''}\nid ${id}`
+}
+
 const BAR_CELLS = 20
 
 const COLUMNS: Column<ThresholdState>[] = [
@@ -74,7 +91,8 @@ const COLUMNS: Column<ThresholdState>[] = [
   { title: 'THRESHOLD', cell: ({ metric, threshold }) => formatMetric(metric, threshold), align: 'right' },
   { title: 'FROM', cell: ({ source }) => source, dropOrder: 2 },
   { title: 'SHARE', cell: (state) => `${Math.round(share(state) * 100)} %`, align: 'right', style },
-  { title: '', cell: bar, dropOrder: 1, style },
+  { title: '', cell: bar, dropOrder: 2, style },
+  { title: 'RULE', cell: ({ rule }) => rule, dropOrder: 1, shrink: 'middle' },
 ]
 
 function share({ current, threshold }: ThresholdState): number {

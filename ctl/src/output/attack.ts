@@ -57,6 +57,7 @@ function summary(attack: Attack, nowMs: number): Field[] {
     { name: 'Target', value: `${target}, ${directionWord(direction)}` },
     { name: 'Type', value: typeWord(attack), style: 'red' },
     { name: 'Fired', value: `${metric}: ${over}${whose}` },
+    ...(attack.rule ? [{ name: 'Rule', value: attack.rule }] : []),
     { name: 'Began', value: formatTime(attack.startedUnixMs) },
     {
       name: 'Lasted',

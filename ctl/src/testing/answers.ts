@@ -215,6 +215,7 @@ export function host(address: string): GetHostResponse {
         of: '',
         source: 'learned',
         basis: '5 × 4 k, which is usual around Sunday 04:00 UTC',
+        rule: '',
       },
       {
         direction: Direction.DIRECTION_INCOMING,
@@ -224,6 +225,7 @@ export function host(address: string): GetHostResponse {
         of: '',
         source: 'configured',
         basis: '',
+        rule: 'hostgroups[default].incoming.bps',
       },
       {
         direction: Direction.DIRECTION_OUTGOING,
@@ -233,6 +235,7 @@ export function host(address: string): GetHostResponse {
         of: '',
         source: 'configured',
         basis: '',
+        rule: 'hostgroups[default].outgoing.syn_pps',
       },
     ],
     ban: banned ? detectedBan : undefined,
@@ -240,6 +243,8 @@ export function host(address: string): GetHostResponse {
     reason: banned
       ? 'Banned as 203.0.113.5/32 because the detector saw pps 98321 over 20000.'
       : "Not banned: incoming pps is at 62 % of its threshold (hostgroup 'default') and nothing else is nearer.",
+    attacks: banned ? [attack] : [],
+    lastBan: banned ? undefined : endedBan(address),
   }
 }
 
@@ -356,6 +361,7 @@ export const attack: Attack = {
   averagePacketBytes: 1333.3,
   bans: ['01K9XJ3V0000000000000001'],
   endReason: '',
+  rule: 'hostgroups[default].incoming.pps',
   sources,
   detail: {
     flows: 45_000,
