@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs'
 import {
   AttackServiceClient,
+  AuditServiceClient,
   BanServiceClient,
   BaselineServiceClient,
+  ConfigServiceClient,
   FlowServiceClient,
   HostServiceClient,
   StatusServiceClient,
@@ -29,6 +31,8 @@ export interface Tls {
 export interface ClientOptions {
   /** HOST:PORT. */
   server: string
+  /** Sent with each call. */
+  token?: string
   /** For each call, milliseconds; for a watch, how long connecting may take. */
   timeoutMs: number
   tls?: Tls
@@ -50,11 +54,15 @@ export class Client {
   readonly baselines: BaselineServiceClient
   readonly attacks: AttackServiceClient
   readonly flows: FlowServiceClient
+  readonly config: ConfigServiceClient
+  readonly audit: AuditServiceClient
   readonly #timeoutMs: number
+  readonly #token: string | undefined
 
-  constructor({ server, timeoutMs, tls }: ClientOptions) {
+  constructor({ server, timeoutMs, token, tls }: ClientOptions) {
     this.server = server
     this.#timeoutMs = timeoutMs
+    this.#token = token
     this.status = new StatusServiceClient(server, channelCredentials(tls), {
       // An operator's command talks to the address it was told, whatever http_proxy says.
       'grpc.enable_http_proxy': 0,
@@ -67,13 +75,15 @@ export class Client {
     this.baselines = new BaselineServiceClient(server, channelCredentials(tls), shared)
     this.attacks = new AttackServiceClient(server, channelCredentials(tls), shared)
     this.flows = new FlowServiceClient(server, channelCredentials(tls), shared)
+    this.config = new ConfigServiceClient(server, channelCredentials(tls), shared)
+    this.audit = new AuditServiceClient(server, channelCredentials(tls), shared)
   }
 
   /** One call with a deadline; errors come out as CommandError. `method` is already bound to its service. */
   call<Request, Response>(method: UnaryMethod<Request, Response>, request: Request): Promise<Response> {
     return new Promise((resolve, reject) => {
       const deadline = Date.now() + this.#timeoutMs
-      method(request, new Metadata(), { deadline }, (error, response) => {
+      method(request, this.#metadata(), { deadline }, (error, response) => {
         if (error) reject(callError(error, this.#errorContext()))
         else resolve(response)
       })
@@ -84,10 +94,10 @@ export class Client {
    * The messages of a stream, until `signal` ends it or the server does. A stream has no deadline, but connecting has.
    */
   async *watch<Response>(
-    open: () => ClientReadableStream<Response>,
+    open: (metadata: Metadata) => ClientReadableStream<Response>,
     signal: AbortSignal,
   ): AsyncGenerator<Response> {
-    const stream = open()
+    const stream = open(this.#metadata())
     let timedOut = false
     const connecting = setTimeout(() => {
       if (this.#isConnected()) return
@@ -115,6 +125,12 @@ export class Client {
 
   close(): void {
     this.status.close()
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata()
+    if (this.#token !== undefined) metadata.set('authorization', `Bearer ${this.#token}`)
+    return metadata
   }
 
   #isConnected(): boolean {

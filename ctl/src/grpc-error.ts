@@ -13,12 +13,18 @@ interface ErrorContext {
 
 const WHICH_SERVER = 'Is it running there? Name another with --server HOST:PORT or FLOWDAM_SERVER.'
 
+const WHICH_TOKEN = 'Give one with --token-file or FLOWDAM_TOKEN.'
+
 /** A gRPC status as something to act on: who failed (the connection or the aggregator), and what to do. */
 export function callError(error: ServiceError, context: ErrorContext): CommandError {
   const own = /^(FD_[A-Z0-9_]+):?\s*/.exec(error.details)
   if (own) {
     const code = own[1] as `FD_${string}`
-    return new CommandError(EXIT.failed, code, error.details.slice(own[0].length), { cause: error })
+    const remedy = code === 'FD_API_UNAUTHENTICATED' ? WHICH_TOKEN : undefined
+    return new CommandError(EXIT.failed, code, error.details.slice(own[0].length), {
+      cause: error,
+      ...(remedy !== undefined && { remedy }),
+    })
   }
   if (error.code === status.UNAVAILABLE) return unreachable(connectionReason(error.details), context, error)
   // We cancel no call that somebody still waits for: the server went away in the middle of it.

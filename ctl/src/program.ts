@@ -4,16 +4,20 @@ import { Command, CommanderError, Option } from 'commander'
 import { CommandError, usageError } from './command-error.js'
 import { agentsCommand } from './commands/agents.js'
 import { attacksCommand } from './commands/attacks.js'
+import { auditCommand } from './commands/audit.js'
 import { bansCommand } from './commands/bans.js'
 import { baselineCommand } from './commands/baseline.js'
 import { completionCommand } from './commands/completion.js'
+import { configCommand } from './commands/config.js'
 import { doctorCommand } from './commands/doctor.js'
 import { explainCommand } from './commands/explain.js'
 import { flowsCommand } from './commands/flows.js'
 import { hostCommand } from './commands/host.js'
 import { statusCommand } from './commands/status.js'
 import { talkersCommand } from './commands/talkers.js'
+import { tokenCommand } from './commands/token.js'
 import { topCommand } from './commands/top.js'
+import { watchCommand } from './commands/watch.js'
 import { EXIT, type ExitStatus } from './exit-status.js'
 import { examples } from './help.js'
 import { durationOption } from './input/values.js'
@@ -56,6 +60,13 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
       durationOption,
     )
     .addOption(
+      new Option(
+        '--token-file <file>',
+        'a file with a token for the API (FLOWDAM_TOKEN: the token itself)',
+      ).env('FLOWDAM_TOKEN_FILE'),
+    )
+    .option('--insecure', 'send the token in plaintext, to another machine too')
+    .addOption(
       new Option('--ca <file>', "TLS: the authority of the aggregator's certificate").env('FLOWDAM_CA'),
     )
     .addOption(new Option('--cert <file>', 'TLS: our certificate').env('FLOWDAM_CERT'))
@@ -91,6 +102,10 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
     baselineCommand(world),
     flowsCommand(world),
     talkersCommand(world),
+    watchCommand(world),
+    configCommand(world),
+    auditCommand(world),
+    tokenCommand(world),
     doctorCommand(world, exitWith),
     completionCommand(world, () => program),
   ]

@@ -4,6 +4,7 @@ import { Client } from './client.js'
 import { usageError } from './command-error.js'
 import { renderJson } from './output/json.js'
 import { describeTerminal, type Terminal } from './output/terminal.js'
+import { findToken } from './token.js'
 
 /** Of a stream, what is used: process.stdout has it all, a pipe only write(). */
 export interface Output {
@@ -26,6 +27,8 @@ export interface GlobalOptions {
   json?: true
   /** Milliseconds; absent when not typed, so that a slow command can have a longer default. */
   timeout?: number
+  tokenFile?: string
+  insecure?: true
   ca?: string
   cert?: string
   key?: string
@@ -94,7 +97,13 @@ export class Session {
     }
     if ((cert === undefined) !== (key === undefined)) throw usageError('--cert and --key belong together')
     const tls = ca === undefined ? undefined : { ca, ...(cert && { cert }), ...(key && { key }) }
-    return new Client({ server, timeoutMs: timeout ?? this.#defaultTimeoutMs, ...(tls && { tls }) })
+    const token = findToken(this.#options, this.#world.env)
+    return new Client({
+      server,
+      timeoutMs: timeout ?? this.#defaultTimeoutMs,
+      ...(token !== undefined && { token }),
+      ...(tls && { tls }),
+    })
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Attack } from '@flowdam/proto'
+import type { Metadata } from '@grpc/grpc-js'
 import { Command } from 'commander'
 import { examples } from '../help.js'
 import { wholeNumber } from '../input/values.js'
@@ -9,7 +10,7 @@ import { directionWord } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
 import { printable } from '../output/terminal.js'
 import { formatBps, formatPps, formatRates, formatRecent, formatTime } from '../output/units.js'
-import { inSession, type World } from '../session.js'
+import { inSession, type Session, type World } from '../session.js'
 
 interface ListOptions {
   all?: true
@@ -42,12 +43,12 @@ function listCommand(world: World): Command {
         if (response.attacks.length === 0) {
           return session.write(options.all ? 'no attacks yet\n' : 'no attack now (--all lists former ones)\n')
         }
-        session.write(renderTable(columns(session.now()), response.attacks, session.terminal))
+        session.write(renderTable(attackColumns(session.now()), response.attacks, session.terminal))
       }),
     )
 }
 
-function columns(nowMs: number): Column<Attack>[] {
+export function attackColumns(nowMs: number): Column<Attack>[] {
   return [
     { title: 'TARGET', cell: ({ target }) => target, shrink: 'middle' },
     { title: 'DIRECTION', cell: ({ direction }) => directionWord(direction), dropOrder: 4 },
@@ -80,19 +81,21 @@ function watchCommand(world: World): Command {
   return new Command('watch')
     .description('the attacks under way, then every change, until Ctrl-C')
     .addHelpText('after', examples(['flowdam attacks watch', '']))
-    .action((_options: object, command: Command) =>
-      inSession(world, command, (session) =>
-        untilInterrupted(async (signal) => {
-          const { client } = session
-          for await (const change of client.watch(() => client.attacks.watchAttacks({}), signal)) {
-            const { event, atUnixMs, attack } = change
-            if (session.json) session.writeJsonLine(change)
-            else if (attack) {
-              const what = `${attack.target}  ${typeWord(attack)}, ${formatRates(attack.now)}`
-              session.write(`${formatTime(atUnixMs)}  ${event.padEnd(6)}  ${printable(what)}\n`)
-            }
-          }
-        }),
-      ),
-    )
+    .action((_options: object, command: Command) => inSession(world, command, watchAttacks))
+}
+
+/** A line for each change. */
+export function watchAttacks(session: Session): Promise<void> {
+  return untilInterrupted(async (signal) => {
+    const { client } = session
+    const open = (metadata: Metadata) => client.attacks.watchAttacks({}, metadata)
+    for await (const change of client.watch(open, signal)) {
+      const { event, atUnixMs, attack } = change
+      if (session.json) session.writeJsonLine(change)
+      else if (attack) {
+        const what = `${attack.target}  ${typeWord(attack)}, ${formatRates(attack.now)}`
+        session.write(`${formatTime(atUnixMs)}  ${event.padEnd(6)}  ${printable(what)}\n`)
+      }
+    }
+  })
 }

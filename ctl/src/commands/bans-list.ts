@@ -53,7 +53,7 @@ export function bansListCommand(world: World): Command {
           return session.write(options.all ? 'no bans yet\n' : 'no active bans (--all lists ended ones)\n')
         }
         session.write(
-          renderTable(columns(options, response.bans, session.now()), response.bans, session.terminal),
+          renderTable(banColumns(options, response.bans, session.now()), response.bans, session.terminal),
         )
       }),
     )
@@ -77,7 +77,11 @@ function prefixLines(bans: readonly Ban[], action = 'blackhole'): string {
     .join('')
 }
 
-function columns({ all }: ListOptions, bans: readonly Ban[], nowMs: number): Column<Ban>[] {
+export function banColumns(
+  { all }: Pick<ListOptions, 'all'>,
+  bans: readonly Ban[],
+  nowMs: number,
+): Column<Ban>[] {
   return [
     { title: 'PREFIX', cell: ({ prefix }) => prefix, shrink: 'middle' },
     { title: 'DIRECTION', cell: ({ direction }) => directionWord(direction), dropOrder: 4 },

@@ -90,7 +90,7 @@ function describe(ban: Ban, nowMs: number): Field[] {
     ...seenLines(ban, nowMs),
     ...(ban.drops ? [{ name: 'Dropped', value: droppedLine(ban), ...(noAgent(ban) && RED) }] : []),
     ...endLines(ban, nowMs),
-    { name: 'By', value: ban.who || 'unknown' },
+    { name: 'By', value: banBy(ban) },
     { name: 'Id', value: ban.id },
   ]
 }
@@ -113,6 +113,12 @@ function droppedLine(ban: Ban): string {
   return ban.state === 'banned' ? `${amount} at ${ban.dropAgents} agents` : amount
 }
 
+/** Who they say they are, and what the aggregator knows of them. */
+function banBy({ who, by }: Ban): string {
+  const name = who || 'unknown'
+  return by === '' || by === name ? name : `${name} (${by})`
+}
+
 function isDetected({ metric, detectedUnixMs }: Ban): boolean {
   return metric !== 'manual' && detectedUnixMs > 0
 }
@@ -123,10 +129,14 @@ function bannedLine(ban: Ban): string {
   return formatTime(bannedUnixMs) + (isDetected(ban) ? ` (${delay} after detection)` : '')
 }
 
-function endLines({ state, untilUnixMs, unbannedUnixMs, bannedUnixMs }: Ban, nowMs: number): Field[] {
+function endLines(
+  { state, untilUnixMs, unbannedUnixMs, bannedUnixMs, endedBy }: Ban,
+  nowMs: number,
+): Field[] {
   if (state === 'unbanned') {
     const lasted = formatDuration(Math.max(0, unbannedUnixMs - bannedUnixMs))
-    return [{ name: 'Unbanned', value: `${formatTime(unbannedUnixMs)}, after ${lasted}` }]
+    const by = endedBy === '' ? '' : `, by ${endedBy}`
+    return [{ name: 'Unbanned', value: `${formatTime(unbannedUnixMs)}, after ${lasted}${by}` }]
   }
   if (untilUnixMs === 0) return [{ name: 'Until', value: 'without an end' }]
   const left = formatDuration(Math.max(0, untilUnixMs - nowMs))

@@ -20,18 +20,19 @@ export function bansWatchCommand(world: World): Command {
         ['flowdam bans watch --json | jq -r \'select(.event == "ban").ban.prefix\'', 'one object per line'],
       ),
     )
-    .action((_options: object, command: Command) =>
-      inSession(world, command, (session) =>
-        untilInterrupted(async (signal) => {
-          const { client } = session
-          for await (const change of client.watch(() => client.bans.watchBans({}), signal)) {
-            if (session.json) session.writeJsonLine(change)
-            else session.write(`${describe(session, change)}\n`)
-          }
-          if (session.terminal.isTty && !session.json) session.write('\n')
-        }),
-      ),
-    )
+    .action((_options: object, command: Command) => inSession(world, command, watchBans))
+}
+
+/** A line for each change. */
+export function watchBans(session: Session): Promise<void> {
+  return untilInterrupted(async (signal) => {
+    const { client } = session
+    for await (const change of client.watch((metadata) => client.bans.watchBans({}, metadata), signal)) {
+      if (session.json) session.writeJsonLine(change)
+      else session.write(`${describe(session, change)}\n`)
+    }
+    if (session.terminal.isTty && !session.json) session.write('\n')
+  })
 }
 
 const EVENT_STYLE: Record<string, Style> = { state: 'yellow', ban: 'red', level: 'red', unban: 'green' }

@@ -18,7 +18,7 @@ export function hostCommand(world: World): Command {
       inSession(world, command, async (session) => {
         const host = await fetchHost(session, address)
         if (session.json) return session.writeJson(host)
-        session.write(renderFields(describe(address, host, session.now()), session.terminal))
+        session.write(renderFields(describeHost(address, host, session.now()), session.terminal))
       }),
     )
 }
@@ -27,7 +27,11 @@ export function fetchHost({ client }: Session, address: string): Promise<GetHost
   return client.call(client.hosts.getHost.bind(client.hosts), { address })
 }
 
-function describe(address: string, { rates, thresholds, ban }: GetHostResponse, nowMs: number): Field[] {
+export function describeHost(
+  address: string,
+  { rates, thresholds, ban }: GetHostResponse,
+  nowMs: number,
+): Field[] {
   const [nearest] = thresholds
   return [
     { name: 'Address', value: address },

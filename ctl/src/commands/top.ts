@@ -7,11 +7,12 @@ import { usageError } from '../command-error.js'
 import { examples } from '../help.js'
 import { directionOption, durationOption, wholeNumber } from '../input/values.js'
 import { untilInterrupted } from '../interrupt.js'
+import { Screen } from '../output/screen.js'
 import { type Column, renderTable } from '../output/table.js'
 import { formatBps, formatClock, formatFlowRate, formatPps } from '../output/units.js'
 import { inSession, type Session, type World } from '../session.js'
 
-interface TopOptions {
+export interface TopOptions {
   by: string
   direction?: Direction
   limit: number
@@ -20,17 +21,11 @@ interface TopOptions {
 }
 
 const SHORTEST_INTERVAL_MS = 100
-/** The heading, the header and the line that the cursor rests on. */
-const LINES_AROUND = 4
 
 export function topCommand(world: World): Command {
-  return new Command('top')
+  return topOptions(new Command('top'))
     .description('the protected addresses with the most traffic')
-    .addOption(new Option('--by <rate>', 'what to rank by').choices(['pps', 'bps', 'flows']).default('pps'))
-    .option('-d, --direction <in|out>', 'rank by one direction (default: both together)', directionOption)
-    .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 1000), 20)
     .option('-w, --watch', 'go on until Ctrl-C')
-    .option('--interval <time>', 'how often a watch looks', intervalOption, 1000)
     .addHelpText(
       'after',
       examples(
@@ -42,9 +37,18 @@ export function topCommand(world: World): Command {
     )
     .action((options: TopOptions, command: Command) =>
       inSession(world, command, (session) =>
-        options.watch ? watch(session, options) : once(session, options),
+        options.watch ? watchTop(session, options) : once(session, options),
       ),
     )
+}
+
+/** What to rank, and how often a watch looks. */
+export function topOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--by <rate>', 'what to rank by').choices(['pps', 'bps', 'flows']).default('pps'))
+    .option('-d, --direction <in|out>', 'rank by one direction (default: both together)', directionOption)
+    .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 1000), 20)
+    .option('--interval <time>', 'how often a watch looks', intervalOption, 1000)
 }
 
 async function once(session: Session, options: TopOptions): Promise<void> {
@@ -53,31 +57,23 @@ async function once(session: Session, options: TopOptions): Promise<void> {
   session.write(render(session, options, response.hosts))
 }
 
-function watch(session: Session, options: TopOptions): Promise<void> {
+export function watchTop(session: Session, options: TopOptions): Promise<void> {
   return untilInterrupted(async (signal) => {
     const redraw = session.terminal.isTty && !session.json
-    if (redraw) session.write('\x1b[2J')
+    const screen = new Screen(session)
+    const every = `every ${formatDuration(options.interval).replace('.0 s', ' s')}`
     while (!signal.aborted) {
-      const fitting = redraw
-        ? Math.max(1, Math.min(options.limit, session.rows - LINES_AROUND))
-        : options.limit
+      const fitting = redraw ? Math.min(options.limit, screen.room) : options.limit
       const response = await fetch(session, options, fitting)
       if (signal.aborted) break
+      const table = () => render(session, options, response.hosts)
       if (session.json) session.writeJsonLine(response)
-      else session.write(frame(session, options, render(session, options, response.hosts), redraw))
+      else if (redraw) screen.draw(every, table())
+      else session.write(`${formatClock(session.now())}  ${session.client.server}, ${every}\n\n${table()}\n`)
       await sleep(options.interval, undefined, { signal }).catch(() => undefined)
     }
-    // The prompt begins a line of its own, not behind the terminal's ^C.
-    if (redraw) session.write('\n')
+    screen.end()
   })
-}
-
-/** A picture over the last one, line by line, so that nothing flickers; one after the other where that is a pipe. */
-function frame(session: Session, { interval }: TopOptions, table: string, redraw: boolean): string {
-  const heading = `${formatClock(session.now())}  ${session.client.server}, every ${formatDuration(interval).replace('.0 s', ' s')}\n\n`
-  if (!redraw) return `${heading}${table}\n`
-  const lines = `${heading}${table}`.replaceAll('\n', '\x1b[K\n')
-  return `\x1b[H${lines}\x1b[J`
 }
 
 function fetch({ client }: Session, { by, direction }: TopOptions, limit: number) {
@@ -134,7 +130,7 @@ function rateColumns(
   ]
 }
 
-function intervalOption(text: string): number {
+export function intervalOption(text: string): number {
   const interval = durationOption(text)
   if (interval < SHORTEST_INTERVAL_MS) throw usageError(`--interval: at least ${SHORTEST_INTERVAL_MS}ms`)
   return interval

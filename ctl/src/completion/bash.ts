@@ -54,7 +54,7 @@ function valueReply({ flags, choices }: DescribedOption): string {
     : ''
 }
 
-export const FILE_OPTIONS = ['--ca', '--cert', '--key']
+export const FILE_OPTIONS = ['--ca', '--cert', '--key', '--token-file', '--out']
 
 function wordCases(commands: readonly DescribedCommand[]): string {
   return commands

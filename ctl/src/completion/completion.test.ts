@@ -41,6 +41,10 @@ describe('completion bash, in a real bash', () => {
       'baseline',
       'flows',
       'talkers',
+      'watch',
+      'config',
+      'audit',
+      'token',
       'doctor',
       'completion',
     ])

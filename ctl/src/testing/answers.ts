@@ -3,15 +3,19 @@ import {
   type AddBanRequest,
   type Agent,
   type Attack,
+  type AuditEntry,
   type Ban,
   type Baseline,
   Direction,
   type Flow,
+  type GetConfigResponse,
   type GetHostResponse,
   type GetStatusResponse,
   type HostRates,
+  type ListAuditResponse,
   type QueryFlowsResponse,
   type TopTalkersResponse,
+  type ValidateConfigResponse,
 } from '@flowdam/proto'
 
 /** 2026-11-22 04:49:07 UTC. */
@@ -434,4 +438,54 @@ export const levelBan: Ban = {
 
 function step(level: string, action: string, at: number, atUnixMs: number, value: number): Ban['steps'][0] {
   return { level, action, at, atUnixMs, who: 'detector', metric: 'pps', threshold: 20_000, value }
+}
+
+export const config: GetConfigResponse = {
+  yaml: 'networks:\n  - 203.0.113.0/24\n',
+  file: 'aggregator.yaml',
+  loadedUnixMs: NOW,
+  needRestart: [],
+}
+
+/** Wrong where it says so. */
+export function validated(yaml: string): ValidateConfigResponse {
+  if (!yaml.startsWith('bad')) {
+    return { valid: true, complaints: [], changes: ['ban.duration: 30m → 1h'], needRestart: [] }
+  }
+  const complaints = [{ line: 1, column: 1, path: 'bad', message: 'unknown key' }]
+  return { valid: false, complaints, changes: [], needRestart: [] }
+}
+
+const AUDIT: AuditEntry[] = [
+  audited('3', { by: 'token:noc', method: 'flowdam.v1.BanService/AddBan', who: 'alice' }),
+  audited('2', {
+    method: 'flowdam.v1.BanService/RemoveBan',
+    status: 'UNAUTHENTICATED',
+    error: 'FD_API_UNAUTHENTICATED: the token is not known here',
+  }),
+  audited('1', { by: 'signal', method: 'reload' }),
+]
+
+function audited(id: string, entry: Partial<AuditEntry>): AuditEntry {
+  return {
+    id,
+    atUnixMs: NOW,
+    by: 'unknown',
+    peer: '192.0.2.7:4711',
+    method: '',
+    request: '{}',
+    status: 'OK',
+    error: '',
+    suppressed: 0,
+    who: '',
+    ...entry,
+  }
+}
+
+/** Two at most in a page. */
+export function auditPage(pageToken: string, limit: number): ListAuditResponse {
+  const from = Number(pageToken)
+  const entries = AUDIT.slice(from, from + Math.min(2, limit))
+  const next = from + entries.length
+  return { entries, nextPageToken: next < AUDIT.length ? String(next) : '' }
 }

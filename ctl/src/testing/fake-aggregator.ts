@@ -3,16 +3,21 @@ import {
   type AddBanRequest,
   type AttackServiceServer,
   AttackServiceService,
+  type AuditServiceServer,
+  AuditServiceService,
   type Ban,
   type BanServiceServer,
   BanServiceService,
   type BaselineServiceServer,
   BaselineServiceService,
+  type ConfigServiceServer,
+  ConfigServiceService,
   type FlowServiceServer,
   FlowServiceService,
   type GetHostRequest,
   type HostServiceServer,
   HostServiceService,
+  type ListAuditRequest,
   type ListBansRequest,
   type PauseBansRequest,
   type QueryFlowsRequest,
@@ -22,6 +27,7 @@ import {
   StatusServiceService,
   type TopHostsRequest,
   type TopTalkersRequest,
+  type ValidateConfigRequest,
   type WatchAttacksResponse,
   type WatchBansResponse,
   type WatchHostRequest,
@@ -32,6 +38,7 @@ import {
 import {
   Server,
   ServerCredentials,
+  ServerInterceptingCall,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
@@ -48,6 +55,8 @@ interface Failure {
 export class FakeAggregator {
   /** Every request, by method name, in order. */
   readonly asked: { method: string; request: object }[] = []
+  /** The authorization of every call, in order; undefined for none. */
+  readonly tokens: (string | undefined)[] = []
   /** Set to have every unary call fail. */
   failure: Failure | undefined
   /** Set to have calls never be answered. */
@@ -57,7 +66,21 @@ export class FakeAggregator {
   drops = answers.status.drops
   banControl = answers.status.banControl
   watchers: ServerWritableStream<object, WatchBansResponse>[] = []
-  readonly #server = new Server()
+  readonly #server = new Server({
+    interceptors: [
+      (_method, call) =>
+        new ServerInterceptingCall(call, {
+          start: (next) =>
+            next({
+              onReceiveMetadata: (metadata, forward) => {
+                const [token] = metadata.get('authorization')
+                this.tokens.push(token === undefined ? undefined : String(token))
+                forward(metadata)
+              },
+            }),
+        }),
+    ],
+  })
   #port = 0
 
   get address(): string {
@@ -147,6 +170,17 @@ export class FakeAggregator {
         call.end()
       },
     }
+    const configService: ConfigServiceServer = {
+      getConfig: serve('GetConfig', () => answers.config),
+      validateConfig: serve('ValidateConfig', ({ yaml }: ValidateConfigRequest) => answers.validated(yaml)),
+    }
+    const auditService: AuditServiceServer = {
+      listAudit: serve('ListAudit', ({ pageToken, limit }: ListAuditRequest) =>
+        answers.auditPage(pageToken, limit),
+      ),
+    }
+    this.#server.addService(ConfigServiceService, configService)
+    this.#server.addService(AuditServiceService, auditService)
     this.#server.addService(StatusServiceService, statusService)
     this.#server.addService(HostServiceService, hostService)
     this.#server.addService(BanServiceService, banService)
