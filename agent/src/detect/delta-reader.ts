@@ -181,10 +181,14 @@ export class DeltaReader {
     if (this.#options.external[iface] === 0) return 0
     const toUs = this.#networks.has(words, bytes, at + RecordWord.dst)
     const fromUs = this.#networks.has(words, bytes, at + RecordWord.src)
+    // Where both ends are ours, or neither, the way tells: who floods us with our own addresses as forged sources must
+    // not have those banned as senders.
+    const outgoing = toUs === fromUs ? (iface & IFACE_EGRESS) !== 0 : fromUs
     let role = COUNTED
-    if (toUs === fromUs ? (iface & IFACE_EGRESS) !== 0 : fromUs) role |= TOTAL_OUTGOING
-    if (toUs && !this.#exemptRemote.has(words, bytes, at + RecordWord.src)) role |= TO_INCOMING
-    if (fromUs && !this.#exemptRemote.has(words, bytes, at + RecordWord.dst)) role |= FROM_OUTGOING
+    if (outgoing) role |= TOTAL_OUTGOING
+    if (toUs && !outgoing && !this.#exemptRemote.has(words, bytes, at + RecordWord.src)) role |= TO_INCOMING
+    if (fromUs && outgoing && !this.#exemptRemote.has(words, bytes, at + RecordWord.dst))
+      role |= FROM_OUTGOING
     return role
   }
 

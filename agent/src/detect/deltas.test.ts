@@ -29,12 +29,12 @@ class Model {
     if (iface !== 0) return
     const toUs = ours.has(dstAddr)
     const fromUs = ours.has(srcAddr)
-    if (toUs) add(this.hosts, `${formatAddress(dstAddr)} 0`, 1, bytes)
-    if (fromUs) add(this.hosts, `${formatAddress(srcAddr)} 1`, 1, bytes)
+    const outgoing = toUs === fromUs ? egress : fromUs
+    if (toUs && !outgoing) add(this.hosts, `${formatAddress(dstAddr)} 0`, 1, bytes)
+    if (fromUs && outgoing) add(this.hosts, `${formatAddress(srcAddr)} 1`, 1, bytes)
     if (egress ? fromUs : toUs) {
       add(this.kept, egress ? `${formatAddress(srcAddr)} 1` : `${formatAddress(dstAddr)} 0`, 1, bytes)
     }
-    const outgoing = toUs === fromUs ? egress : fromUs
     const total = this.totals[outgoing ? 'outgoing' : 'incoming']
     total.packets++
     total.bytes += bytes
@@ -124,6 +124,26 @@ describe('host deltas', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  it('a flood with our own addresses as forged sources counts for its victim, and for nobody as sender', async () => {
+    const kernel = new FakeKernel(1, 64)
+    const deltas = deltasOf(kernel)
+    const victim = packet().dstAddr
+    const forged = Uint8Array.from(victim)
+    forged[15] = 77
+    kernel.count(0, packet({ srcAddr: forged }))
+    await deltas.read()
+    const receiver = new Receiver()
+    receiver.take(deltas.take())
+    assert.deepEqual([...receiver.hosts.keys()], [`${formatAddress(victim)} 0`])
+    assert.equal(receiver.totals.incoming.packets, 1)
+    // On its way out the same packet is the sender's.
+    kernel.count(1, packet({ srcAddr: forged, iface: 0x80 }))
+    await deltas.read()
+    const sent = new Receiver()
+    sent.take(deltas.take())
+    assert.deepEqual([...sent.hosts.keys()], [`${formatAddress(forged)} 1`])
   })
 
   it('keep classes, marks and vectors apart', async () => {
@@ -222,7 +242,7 @@ describe('host deltas', () => {
     assert.equal(messages[1]?.incoming, undefined)
     const receiver = new Receiver()
     receiver.take(messages)
-    assert.equal(receiver.hosts.size, 30_001)
+    assert.equal(receiver.hosts.size, 30_000)
   })
 })
 
