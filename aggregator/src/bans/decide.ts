@@ -84,6 +84,8 @@ export class Decisions {
       this.#log.warn(prefix.text, 'attack detected; ban.enabled is false', detection, now)
       return { outcome: 'disabled' }
     }
+    // A ban that was made for real goes no further while everything is to be dry.
+    if (own && !own.ban.dryRun && rules().dryRun) return { outcome: 'disabled' }
     const heldUntil = own ? 0 : book.past.heldOffUntil(prefix.text, now)
     if (heldUntil > 0) return { outcome: 'held_off', untilUnixMs: heldUntil }
     const above = reached.filter((level) => isAbove(level, own && levelOf(own.ban)))
