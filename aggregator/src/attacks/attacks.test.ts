@@ -26,6 +26,7 @@ const detection = (target = '203.0.113.9'): Detection => ({
   averages: NO_RATES,
   mix: emptyMix(),
   hosts: [],
+  times: 2,
   shared: 0,
   receivedAt: 0,
 })

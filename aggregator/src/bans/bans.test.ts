@@ -59,6 +59,7 @@ function detection(address: string, more: Partial<Detection> = {}): Detection {
     metric: 'pps',
     threshold: 1000,
     value: 5000,
+    times: 5,
     rates: NO_RATES,
     averages: NO_RATES,
     mix: emptyMix(),

@@ -50,8 +50,7 @@ export class Decisions {
 
   #decide(prefix: Prefix, detection: Detection, attack: AttackLabel): DetectionOutcome {
     const { book, rules, force } = this.#options
-    const ratio = detection.value / detection.threshold
-    const reached = reachedLevels(levelsOf(rules().levels, detection.hostgroup), ratio)
+    const reached = reachedLevels(levelsOf(rules().levels, detection.hostgroup), detection.times)
     const top = reached.at(-1)
     const covering = book.active.covering(prefix)
     // A wider ban counts when it does as much: one that only tells people must not shield an address in it.

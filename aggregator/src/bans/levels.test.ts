@@ -46,7 +46,7 @@ function detection(address: string, times: number): Detection {
   const prefix = parsePrefix(address)
   return {
     ...{ scope: 'host', target: address, prefix, direction: 'incoming', hostgroup: '', metric: 'pps' },
-    ...{ threshold: 1000, value: 1000 * times, rates: NO_RATES, averages: NO_RATES, mix: emptyMix() },
+    ...{ threshold: 1000, value: 1000 * times, times, rates: NO_RATES, averages: NO_RATES, mix: emptyMix() },
     ...{ hosts: [], shared: 0, receivedAt: 0 },
   }
 }

@@ -30,6 +30,8 @@ export interface Detection {
   threshold: number
   /** What the metric is now, as in `rates`; always above the threshold. */
   value: number
+  /** What the window holds over what it may hold; above 1. A burst of a few milliseconds weighs little in it. */
+  times: number
   /** What the target does now: the larger of the last interval and the window, so that a young flood shows its size. */
   rates: HostRates
   /** Averages over the window. */

@@ -253,9 +253,9 @@ export class Detector implements DeltaSink {
     budget,
     ratio,
     ...detection
-  }: Omit<Detection, 'metric' | 'threshold'> & Worst): void {
+  }: Omit<Detection, 'metric' | 'threshold' | 'times'> & Worst): void {
     this.detections++
-    this.#options.onDetection({ ...detection, metric: limit.metric, threshold: rate })
+    this.#options.onDetection({ ...detection, metric: limit.metric, threshold: rate, times: ratio })
   }
 
   /** One address now, or undefined when it is outside all networks. */
