@@ -19,7 +19,8 @@ const LONGEST_PEACE_MS = 3000
 /** A killed daemon is started again within so many, a cut link restored. */
 const LONGEST_ABSENCE_MS = 2500
 const SLOWEST_ONE_WAY_MS = 300
-const USUAL_ONE_WAY_MS = 15
+/** So far away that most epochs of 200 ms are not acknowledged yet when a kill comes. */
+const USUAL_ONE_WAY_MS = 60
 /** What an agent says that finds an epoch which the one before it had not got rid of. */
 const RECOVERED = 'drained the epochs that an agent before this one had ended and left undone'
 
