@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	flowdam "example.net/flowdam-client/flowdam/v1"
@@ -31,22 +33,35 @@ func main() {
 }
 
 func run(server, address string) error {
-	connection, err := grpc.NewClient(server, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	// TLS where FLOWDAM_CA names the authority of the aggregator's certificate.
+	channel := insecure.NewCredentials()
+	if authority := os.Getenv("FLOWDAM_CA"); authority != "" {
+		var err error
+		if channel, err = credentials.NewClientTLSFromFile(authority, ""); err != nil {
+			return err
+		}
+	}
+	connection, err := grpc.NewClient(server, grpc.WithTransportCredentials(channel))
 	if err != nil {
 		return err
+	}
+	// Goes with every call.
+	background := context.Background()
+	if token := os.Getenv("FLOWDAM_TOKEN"); token != "" {
+		background = metadata.AppendToOutgoingContext(background, "authorization", "Bearer "+token)
 	}
 	defer connection.Close()
 	bans := flowdam.NewBanServiceClient(connection)
 
 	// The stream has no deadline; it begins with the bans in force.
-	watching, stopWatching := context.WithCancel(context.Background())
+	watching, stopWatching := context.WithCancel(background)
 	defer stopWatching()
 	watch, err := bans.WatchBans(watching, &flowdam.WatchBansRequest{})
 	if err != nil {
 		return err
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(background, timeout)
 	defer cancel()
 	now, err := flowdam.NewStatusServiceClient(connection).GetStatus(ctx, &flowdam.GetStatusRequest{})
 	if err != nil {

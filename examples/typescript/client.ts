@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Bans an address for a minute and takes the ban back. README.md says how to run it. */
+import { readFileSync } from 'node:fs'
 import { BanServiceClient, Direction, StatusServiceClient } from '@flowdam/proto'
 import { type CallOptions, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 
 const TIMEOUT_MS = 5_000
+
+const { FLOWDAM_TOKEN: token, FLOWDAM_CA: authority } = process.env
+
+/** TLS where FLOWDAM_CA names the authority of the aggregator's certificate. */
+const channel = authority ? credentials.createSsl(readFileSync(authority)) : credentials.createInsecure()
+
+/** Goes with every call. */
+const metadata = new Metadata()
+if (token) metadata.set('authorization', `Bearer ${token}`)
 
 type Method<Request, Response> = (
   request: Request,
@@ -16,15 +26,15 @@ type Method<Request, Response> = (
 /** One call with a deadline, as a promise. */
 function call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> {
   return new Promise((resolve, reject) => {
-    method(request, new Metadata(), { deadline: Date.now() + TIMEOUT_MS }, (error, response) =>
+    method(request, metadata, { deadline: Date.now() + TIMEOUT_MS }, (error, response) =>
       error ? reject(error) : resolve(response),
     )
   })
 }
 
 async function main(server: string, address: string): Promise<void> {
-  const status = new StatusServiceClient(server, credentials.createInsecure())
-  const bans = new BanServiceClient(server, credentials.createInsecure())
+  const status = new StatusServiceClient(server, channel)
+  const bans = new BanServiceClient(server, channel)
   try {
     const now = await call(status.getStatus.bind(status), {})
     console.log(
@@ -32,7 +42,7 @@ async function main(server: string, address: string): Promise<void> {
     )
 
     // The stream has no deadline; it begins with the bans in force.
-    const watch = bans.watchBans({})
+    const watch = bans.watchBans({}, metadata)
     // Without this, leaving early (the ban is refused) would end in an unhandled error of the stream.
     watch.on('error', () => watch.destroy())
     const { ban: added } = await call(bans.addBan.bind(bans), {
@@ -41,6 +51,7 @@ async function main(server: string, address: string): Promise<void> {
       durationS: 60,
       reason: 'example',
       who: 'client.ts',
+      level: '',
     })
     for await (const { event, ban } of watch) {
       console.log(`${event}: ${ban?.prefix} because of ${ban?.metric}, by ${ban?.who}`)

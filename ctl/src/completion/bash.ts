@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { FILE_OPTIONS, subcommandCases, valueCases } from './cases.js'
 import type { DescribedCommand, DescribedOption } from './describe.js'
 
 /** Plain bash without the bash-completion package, which an edge box may lack. */
@@ -10,11 +11,11 @@ _flowdam() {
   for ((index = 1; index < COMP_CWORD; index++)); do
     word=\${COMP_WORDS[index]}
     case "$path $word" in
-${subcommandCases(commands)}
+${subcommandCases(commands, 'path')}
     esac
   done
   case "$path $previous" in
-${valueCases(commands)}
+${valueCases(commands, valueReply)}
   esac
   case "$path" in
 ${wordCases(commands)}
@@ -25,36 +26,12 @@ complete -F _flowdam flowdam
 `
 }
 
-function subcommandCases(commands: readonly DescribedCommand[]): string {
-  return commands
-    .flatMap(({ path, subcommands }) =>
-      subcommands.map(({ name }) => `      '${path} ${name}') path='${`${path} ${name}`.trim()}' ;;`),
-    )
-    .join('\n')
-}
-
-/** Behind an option that takes a value: its choices, file names, or nothing, but never the next option. */
-function valueCases(commands: readonly DescribedCommand[]): string {
-  return commands
-    .flatMap(({ path, options }) =>
-      options
-        .filter(({ takesValue }) => takesValue)
-        .map((option) => {
-          const patterns = option.flags.map((flag) => `'${path} ${flag}'`).join(' | ')
-          return `    ${patterns}) ${valueReply(option)} return ;;`
-        }),
-    )
-    .join('\n')
-}
-
 function valueReply({ flags, choices }: DescribedOption): string {
   if (choices.length > 0) return `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$current"));`
   return FILE_OPTIONS.some((option) => flags.includes(option))
     ? 'COMPREPLY=($(compgen -f -- "$current"));'
     : ''
 }
-
-export const FILE_OPTIONS = ['--ca', '--cert', '--key', '--token-file', '--out']
 
 function wordCases(commands: readonly DescribedCommand[]): string {
   return commands

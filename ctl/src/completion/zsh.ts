@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { FILE_OPTIONS } from './bash.js'
+import { FILE_OPTIONS, subcommandCases, valueCases } from './cases.js'
 import type { DescribedCommand, DescribedOption } from './describe.js'
 
 /** Uses zsh's own completion system, so that descriptions are shown beside the words. */
@@ -11,11 +11,11 @@ _flowdam() {
   local -a candidates
   for ((index = 2; index < CURRENT; index++)); do
     case "$path_ \${words[index]}" in
-${subcommandCases(commands)}
+${subcommandCases(commands, 'path_')}
     esac
   done
   case "$path_ $previous" in
-${valueCases(commands)}
+${valueCases(commands, valueReply)}
   esac
   case "$path_" in
 ${wordCases(commands)}
@@ -24,27 +24,6 @@ ${wordCases(commands)}
 }
 compdef _flowdam flowdam
 `
-}
-
-function subcommandCases(commands: readonly DescribedCommand[]): string {
-  return commands
-    .flatMap(({ path, subcommands }) =>
-      subcommands.map(({ name }) => `      '${path} ${name}') path_='${`${path} ${name}`.trim()}' ;;`),
-    )
-    .join('\n')
-}
-
-function valueCases(commands: readonly DescribedCommand[]): string {
-  return commands
-    .flatMap(({ path, options }) =>
-      options
-        .filter(({ takesValue }) => takesValue)
-        .map((option) => {
-          const patterns = option.flags.map((flag) => `'${path} ${flag}'`).join(' | ')
-          return `    ${patterns}) ${valueReply(option)} return ;;`
-        }),
-    )
-    .join('\n')
 }
 
 function valueReply({ flags, choices }: DescribedOption): string {
