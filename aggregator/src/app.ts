@@ -551,6 +551,11 @@ class CountedDrops extends DropCounter {
     this.#update = update
   }
 
+  override get(...which: Parameters<DropCounter['get']>): number {
+    this.#update()
+    return this.#drops.get(...which)
+  }
+
   override snapshot(): ReturnType<DropCounter['snapshot']> {
     this.#update()
     return this.#drops.snapshot()

@@ -99,6 +99,15 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.match(stdout, /^2001:db8::5\/128 +incoming +by hand, bob@noc /m)
   })
 
+  it('bans list --prefixes prints what is to be blackholed, and nothing else', async () => {
+    assert.equal(
+      await succeed('bans', 'list', '--prefixes'),
+      await succeed('bans', 'list', '-p', '--action', 'blackhole'),
+    )
+    assert.match(await succeed('bans', 'list', '--prefixes'), /^203\.0\.113\.5\/32$/m)
+    assert.doesNotMatch(await succeed('bans', 'list', '--prefixes', '--action', 'drop'), /203\.0\.113\.5/)
+  })
+
   it("bans show finds a ban by id or address, and disarms escape sequences in a hook's output", async () => {
     const byId = await succeed('bans', 'show', detectedBan.id)
     assert.equal(await succeed('bans', 'show', '203.0.113.5'), byId)

@@ -325,6 +325,25 @@ describe('hooks', () => {
     )
   })
 
+  it('skips an update while the hook is busy with the prefix, and gives FastNetMon’s scripts its own word', async () => {
+    const gate = join(folder, 'update-gate')
+    const trace = join(folder, 'update-trace')
+    const one = hook(script(`echo "$4" >> ${trace}; while [ ! -e ${gate} ]; do sleep 0.02; done`))
+    const s = scene([one])
+    const which = ban('203.0.113.1/32')
+    s.run('ban', which)
+    s.runner.update(one, which)
+    s.runner.update(one, which)
+    assert.deepEqual(s.runner.counts(), [{ hook: 'test', action: 'update', result: 'skipped', count: 2 }])
+    writeFileSync(gate, '')
+    await until('the ban', () => s.ended().length === 1)
+    await until('the lane', () => s.runner.running === 0)
+    s.runner.update(one, which)
+    s.run('unban', which)
+    await until('all', () => s.ended().length === 3)
+    assert.deepEqual(readFileSync(trace, 'utf8').trim().split('\n'), ['ban', 'attack_details', 'unban'])
+  })
+
   it('gives JSON hooks one document for both actions, and all hooks the environment', async () => {
     const out = join(folder, 'json')
     const s = scene([
