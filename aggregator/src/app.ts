@@ -183,7 +183,13 @@ export class Aggregator {
     })
     const storeFolder = config.store.path
     this.#sources = new SourceRegistry(storeFolder)
-    this.spool = new Spool({ ...spoolOptions(config.store), drops, flows, log: part('spool') })
+    this.spool = new Spool({
+      ...spoolOptions(config.store),
+      beforeCommit: () => this.#sources.sync(),
+      drops,
+      flows,
+      log: part('spool'),
+    })
     this.store = new Store({
       config: config.store,
       spool: this.spool,
@@ -226,6 +232,7 @@ export class Aggregator {
       listen: config.listen.grpc,
       tls: this.#tls,
       interceptors,
+      drops,
       log: part('grpc'),
     })
     const { listen: apiListen, tls: apiTls, limits } = config.api
@@ -235,6 +242,7 @@ export class Aggregator {
           listen: apiListen,
           tls: this.#apiTls,
           interceptors,
+          drops,
           // Beyond the limit itself, so that the gate sees what is over it.
           maxMessageBytes: limits.message * 4,
           log: part('grpc'),

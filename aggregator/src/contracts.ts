@@ -5,12 +5,12 @@
 //
 //   drops, flows = new DropCounter(), newFlowCounters()
 //   sources = new SourceRegistry(directory)                                          sources/registry.js
-//   spool   = new Spool({ ...spoolOptions(config.store), drops, flows, log })        spool/spool.js, store/config.js
+//   spool   = new Spool({ ...spoolOptions(config.store), beforeCommit, drops, flows, log })        spool/spool.js, store/config.js
 //   store   = new Store({ config: config.store, spool, sources, drops, flows, log }) store/store.js
 //   queries = new FlowQueries(store, turns), new TalkerQueries(store, turns)         flows/queries.js, flows/talkers.js
 //   ingest  = new IngestServer({ deltas, batches: spool, sources, drops, log, config: { networks, exemptRemote } })
 //                                                                                    ingest/server.js
-//   grpc    = new GrpcEndpoint({ listen: config.listen.grpc, log })                  ingest/endpoint.js
+//   grpc    = new GrpcEndpoint({ listen: config.listen.grpc, drops, log })                  ingest/endpoint.js
 //   grpc.add(ingest.definition, ingest.service), grpc.add(StatusServiceService, …), …
 //
 // Constructors do nothing. start() in this order, stop() in the reverse. `config.store` is zStore of store/config.js.

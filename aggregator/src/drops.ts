@@ -8,8 +8,13 @@ export const DROP_REASONS = {
     'bad_hello', // streams
     'bad_batch', // batches
     'bad_deltas', // messages
+    'bad_heartbeat', // messages
     'bad_message', // messages that protobuf could not read
+    'compressed', // streams with a compressed message
+    'too_large', // streams with a message, or a first message, beyond the limit
+    'unfinished', // streams whose half messages took the memory that others need
     'too_many_agents', // streams
+    'replaced', // streams that another of the same agent took over
     'certificate', // connections and streams refused for their certificate
     'gap', // batches that the agent no longer had
   ],

@@ -13,6 +13,7 @@ import { createLogger, formatHostPort } from '@flowdam/common'
 
 const folder = mkdtempSync(join(tmpdir(), 'flowdam-sink-'))
 const log = createLogger('sink')
+const drops = new DropCounter()
 const sources = new SourceRegistry(folder)
 sources.start()
 const ingest = new IngestServer({
@@ -25,11 +26,11 @@ const ingest = new IngestServer({
     room: async () => undefined,
   },
   sources,
-  drops: new DropCounter(),
+  drops,
   log,
   config: { networks: [], exemptRemote: [], pace: undefined },
 })
-const grpc = new GrpcEndpoint({ listen: anyPort(), log })
+const grpc = new GrpcEndpoint({ listen: anyPort(), drops, log })
 grpc.add(ingest.definition, ingest.service)
 ingest.start()
 await grpc.start()

@@ -102,7 +102,7 @@ export class Receiver {
     })
     this.ingest.start()
     const listen = this.#port === 0 ? anyPort() : { host: '127.0.0.1', port: this.#port }
-    this.#grpc = new GrpcEndpoint({ listen, tls: this.#tls?.(), log })
+    this.#grpc = new GrpcEndpoint({ listen, tls: this.#tls?.(), drops: this.drops, log })
     const { definition } = this.ingest
     const { requestDeserialize } = definition.stream
     const counting = (bytes: Buffer) => {

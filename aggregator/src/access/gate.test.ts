@@ -19,6 +19,7 @@ import {
 import { HealthService, reflectionServices } from '../api/standard-services.js'
 import { unary } from '../api/status-error.js'
 import { aggregatorSchema } from '../config/schema.js'
+import { DropCounter } from '../drops.js'
 import { anyPort, GrpcEndpoint } from '../ingest/endpoint.js'
 import { until } from '../testing/daemon.js'
 import { quietLog } from '../testing/quiet-log.js'
@@ -55,7 +56,12 @@ async function stand(folder: string, api: object): Promise<Stand> {
   const state = mkdtempSync(join(folder, 'state-'))
   const config = aggregatorSchema.parse({ networks: ['203.0.113.0/24'], state, api })
   const access = new ApiAccess(config, log)
-  const endpoint = new GrpcEndpoint({ listen: anyPort(), interceptors: [access.gate.interceptor], log })
+  const endpoint = new GrpcEndpoint({
+    listen: anyPort(),
+    interceptors: [access.gate.interceptor],
+    drops: new DropCounter(),
+    log,
+  })
   for (const service of SERVICES) {
     endpoint.add(
       access.gate.guarded(service),
@@ -290,7 +296,7 @@ describe('the gate', { timeout: 120_000 }, () => {
 
 describe('unary()', () => {
   it('tells its work when nobody waits any more', async () => {
-    const endpoint = new GrpcEndpoint({ listen: anyPort(), log })
+    const endpoint = new GrpcEndpoint({ listen: anyPort(), drops: new DropCounter(), log })
     let stopped: () => void = () => {}
     const sawEnd = new Promise<void>((resolve) => {
       stopped = resolve

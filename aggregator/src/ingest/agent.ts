@@ -2,6 +2,7 @@
 import { type Heartbeat, type Hello, IFACE_EGRESS, type InterfaceTable } from '@flowdam/proto'
 import type { AgentInfo, BatchOrigin } from '../contracts.js'
 import type { SourceRegistry } from '../sources/registry.js'
+import { invalid } from './refusal.js'
 import { ClockSkew } from './skew.js'
 
 /** Batches that are missing. */
@@ -10,6 +11,8 @@ export interface Gap {
   elsewhere: number
 }
 
+/** A month of batches at ten a second is 26 million; what jumps further is no loss to count. */
+const MOST_MISSING = 1e8
 const NO_GAP: Gap = { lost: 0, elsewhere: 0 }
 
 /** An agent as ingest knows it, over all its streams. */
@@ -82,14 +85,23 @@ export class Agent implements AgentInfo, BatchOrigin {
   gapBefore(boot: number, seq: number, known: number): Gap {
     const last = this.#seen.get(boot) ?? known
     if (seq <= last) return NO_GAP
-    this.#seen.set(boot, seq)
-    if (this.#seen.size > 64) this.#seen.delete(Math.min(...this.#seen.keys()))
     // Of an earlier boot we do not know what others have; what is new to us then begins where it begins.
-    if (last === 0 && (boot !== this.bootId || this.#runId === 0)) return NO_GAP
+    if (last === 0 && (boot !== this.bootId || this.#runId === 0)) {
+      this.#saw(boot, seq)
+      return NO_GAP
+    }
     const missing = seq - last - 1
+    if (missing > MOST_MISSING)
+      throw invalid('bad_batch', `FD_BATCH: seq jumps from ${last} to ${seq}; no agent loses so many`)
+    this.#saw(boot, seq)
     const elsewhere = boot === this.bootId ? Math.max(0, Math.min(this.#ackedSeq, seq - 1) - last) : 0
     this.elsewhereBatches += elsewhere
     this.gapBatches += missing - elsewhere
     return { lost: missing - elsewhere, elsewhere }
+  }
+
+  #saw(boot: number, seq: number): void {
+    this.#seen.set(boot, seq)
+    if (this.#seen.size > 64) this.#seen.delete(Math.min(...this.#seen.keys()))
   }
 }

@@ -93,7 +93,7 @@ describe('a disk that stands still', { timeout: 60_000 }, () => {
       config: { networks: [], exemptRemote: [], pace: undefined },
     })
     ingest.start()
-    grpc = new GrpcEndpoint({ listen: anyPort(), log })
+    grpc = new GrpcEndpoint({ listen: anyPort(), drops, log })
     grpc.add(ingest.definition, ingest.service)
     await grpc.start()
   })

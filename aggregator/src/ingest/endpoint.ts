@@ -8,6 +8,8 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
+import type { DropCounter } from '../drops.js'
+import { StreamGuard, type StreamGuardOptions } from './stream-guard.js'
 import type { ServerTls } from './tls.js'
 import { secureServers, widenConnections, widenStreams } from './windows.js'
 
@@ -21,6 +23,7 @@ const MAX_CONCURRENT_STREAMS = 256
 
 export interface GrpcEndpointOptions {
   listen: HostPort
+  drops: DropCounter
   /** Default: plaintext. */
   tls?: ServerTls | undefined
   /** Before every call. */
@@ -28,17 +31,22 @@ export interface GrpcEndpointOptions {
   /** Of a request; default MAX_MESSAGE_BYTES. */
   maxMessageBytes?: number
   log: Logger
+  /** For tests. */
+  guard?: Pick<StreamGuardOptions, 'unfinishedBytes' | 'lingerMs'>
 }
 
 /** The gRPC port: agents' streams and the API, with windows for agents far away. */
 export class GrpcEndpoint {
   readonly #options: GrpcEndpointOptions
   readonly #services: [ServiceDefinition, UntypedServiceImplementation][] = []
+  readonly #guard: StreamGuard
   #server: Server | undefined
   #port = 0
 
   constructor(options: GrpcEndpointOptions) {
     this.#options = options
+    const { drops, maxMessageBytes = MAX_MESSAGE_BYTES, guard } = options
+    this.#guard = new StreamGuard({ drops, maxMessageBytes, ...guard })
   }
 
   /** Before start(). */
@@ -49,6 +57,11 @@ export class GrpcEndpoint {
   /** The bound address; the port is the real one when 0 was configured. */
   get address(): HostPort {
     return { host: this.#options.listen.host, port: this.#port || this.#options.listen.port }
+  }
+
+  /** Of messages that have begun to arrive. */
+  get unfinishedBytes(): number {
+    return this.#guard.unfinishedBytes
   }
 
   /** Throws FD_LISTEN_FAILED, FD_GRPC_WINDOWS. */
@@ -83,6 +96,7 @@ export class GrpcEndpoint {
     widenConnections(server, (window) =>
       log.error({ window }, 'FD_GRPC_WINDOWS: a connection kept a small window'),
     )
+    this.#guard.watch(server)
     tls?.watch(secureServers(server))
     this.#server = server
     log.info({ listen: formatHostPort(this.address) }, 'gRPC listens')

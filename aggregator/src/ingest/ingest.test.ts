@@ -92,7 +92,7 @@ describe('ingest', { timeout: 60_000 }, () => {
       log,
       config: { networks: ['203.0.113.0/24'], exemptRemote: [], pace: undefined },
     })
-    grpc = new GrpcEndpoint({ listen: anyPort(), log })
+    grpc = new GrpcEndpoint({ listen: anyPort(), drops, log })
     grpc.add(ingest.definition, ingest.service)
     ingest.start()
     await grpc.start()

@@ -15,8 +15,9 @@ import type { DropCounter } from '../drops.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import { Agent } from './agent.js'
 import { windowBytes } from './backpressure.js'
+import { LogLimit } from './log-limit.js'
 import { Refusal } from './refusal.js'
-import { AgentStream, type StreamHost } from './stream.js'
+import { AgentStream, type StreamHost, UNREADABLE } from './stream.js'
 
 /** Agents, ever; a hostile client could name more. */
 const MAX_AGENTS = 4096
@@ -63,20 +64,22 @@ export class IngestServer {
         return server.#windowBytes
       },
       claim: (agentId, stream) => this.#claim(agentId, stream),
+      logLimit: new LogLimit(),
       release: (agent, stream) => this.#release(agent, stream),
       addLedgers: (ledgers) => this.#addLedgers(ledgers),
     }
   }
 
-  /** The definition to add to the gRPC server: it counts messages that protobuf cannot read. */
+  /**
+   * The definition to add to the gRPC server. What protobuf cannot read is the stream's to refuse: grpc-js would send
+   * its status past what is still being written, and may then never end the stream.
+   */
   get definition(): typeof IngestServiceService {
-    const { drops } = this.#options
     const requestDeserialize = (bytes: Buffer): StreamRequest => {
       try {
         return StreamRequest.decode(bytes)
-      } catch (error) {
-        drops.add('ingest', 'bad_message', 1)
-        throw error
+      } catch {
+        return UNREADABLE
       }
     }
     return { ...IngestServiceService, stream: { ...IngestServiceService.stream, requestDeserialize } }
@@ -149,7 +152,9 @@ export class IngestServer {
     const before = this.#streams.get(agent)
     this.#streams.set(agent, stream)
     this.#shareQueue()
-    before?.close(new Refusal(status.ABORTED, `FD_REPLACED: another stream of agent ${agentId} took over`))
+    before?.close(
+      new Refusal(status.ABORTED, `FD_REPLACED: another stream of agent ${agentId} took over`, 'replaced'),
+    )
     return agent
   }
 

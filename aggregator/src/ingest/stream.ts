@@ -17,8 +17,9 @@ import type { DropCounter } from '../drops.js'
 import type { Agent } from './agent.js'
 import { Gate } from './backpressure.js'
 import { checkIdentity } from './identity.js'
+import type { LogLimit } from './log-limit.js'
 import { invalid, Refusal } from './refusal.js'
-import { checkBatch, checkDeltas, checkHello, checkInterfaces } from './validate.js'
+import { checkBatch, checkDeltas, checkHeartbeat, checkHello, checkInterfaces } from './validate.js'
 
 const HELLO_WITHIN_MS = 10_000
 /** Host deltas taken since the last confirmation; an agent keeps them until then. */
@@ -30,6 +31,8 @@ export interface StreamHost {
   readonly batches: BatchSink
   readonly drops: DropCounter
   readonly log: Logger
+  /** For lines that a client can cause as often as it likes. */
+  readonly logLimit: LogLimit
   readonly config: Config
   readonly rules: Rules | undefined
   /** An agent's id must be in its certificate. */
@@ -42,6 +45,9 @@ export interface StreamHost {
   release(agent: Agent, stream: AgentStream): boolean
   addLedgers(ledgers: Ledger[]): void
 }
+
+/** Stands for a message that is no protobuf. */
+export const UNREADABLE: StreamRequest = { message: undefined }
 
 type Call = ServerDuplexStream<StreamRequest, StreamResponse>
 
@@ -116,7 +122,8 @@ export class AgentStream {
       code = error.code
       details = error.message
       if (error.reason) drops.add('ingest', error.reason, 1)
-      log.warn({ agent: this.#agent?.id, peer: this.#call.getPeer(), details }, 'stream closed')
+      const line = { agent: this.#agent?.id, peer: this.#call.getPeer(), details }
+      this.#host.logLimit.line((leftOut) => log.warn({ ...line, ...leftOut }, 'stream closed'))
     } else {
       log.error({ agent: this.#agent?.id, error: describeError(error) }, 'stream failed')
     }
@@ -124,7 +131,11 @@ export class AgentStream {
     this.#call.emit('error', Object.assign(new Error(details), { code, details }))
   }
 
-  #receive({ message }: StreamRequest): void {
+  #receive(request: StreamRequest): void {
+    if (request === UNREADABLE) {
+      throw invalid('bad_message', 'FD_MESSAGE: protobuf cannot read a message; is it cut short?')
+    }
+    const { message } = request
     const now = Date.now()
     const agent = this.#agent
     if (message?.$case === 'hello') {
@@ -142,6 +153,7 @@ export class AgentStream {
         this.#takeBatch(agent, message.value)
         break
       case 'heartbeat':
+        checkHeartbeat(message.value)
         this.#confirmDeltas(agent)
         agent.skew.observe(message.value.nowUnixMs, now)
         agent.heartbeat = message.value
@@ -161,7 +173,7 @@ export class AgentStream {
     checkHello(hello)
     if (this.#host.certificates) checkIdentity(hello.agentId, this.#call.getAuthContext())
     clearTimeout(this.#helloTimer)
-    const { batches, deltas, log } = this.#host
+    const { batches, deltas, log, logLimit } = this.#host
     const agent = this.#host.claim(hello.agentId, this)
     this.#agent = agent
     agent.connected = true
@@ -185,7 +197,8 @@ export class AgentStream {
     })
     this.sendWindow(this.#host.windowBytes)
     if (this.#host.rules) this.sendRules(this.#host.rules)
-    log.info({ agent: agent.id, peer: this.#call.getPeer(), boot: hello.bootId, ackedSeq }, 'agent connected')
+    const line = { agent: agent.id, peer: this.#call.getPeer(), boot: hello.bootId, ackedSeq }
+    logLimit.line((leftOut) => log.info({ ...line, ...leftOut }, 'agent connected'))
     deltas.onAgentState(agent, 'connected')
   }
 
@@ -201,16 +214,20 @@ export class AgentStream {
   #takeBatch(agent: Agent, batch: FlowBatch): void {
     checkBatch(batch)
     if (!this.#gate.admits(batch.records.length)) return
-    const { batches, drops, log } = this.#host
+    const { batches, drops, log, logLimit } = this.#host
     const gap = agent.gapBefore(batch.bootId, batch.seq, batches.lastSeq(agent.id, batch.bootId))
     if (gap.lost > 0) {
       drops.add('ingest', 'gap', gap.lost)
       const line = { agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap.lost }
-      log.warn(line, 'batches are missing: the agent had to give them up')
+      logLimit.line((leftOut) =>
+        log.warn({ ...line, ...leftOut }, 'batches are missing: the agent had to give them up'),
+      )
     }
     if (gap.elsewhere > 0) {
       const line = { agent: agent.id, boot: batch.bootId, before: batch.seq, batches: gap.elsewhere }
-      log.info(line, 'batches are elsewhere: another aggregator acknowledged them')
+      logLimit.line((leftOut) =>
+        log.info({ ...line, ...leftOut }, 'batches are elsewhere: another aggregator acknowledged them'),
+      )
     }
     const { bootId, seq, ledgers } = batch
     batches.append(agent, batch).then(
@@ -259,7 +276,9 @@ export class AgentStream {
     const agent = this.#agent
     if (agent && this.#host.release(agent, this)) {
       agent.connected = false
-      this.#host.log.info({ agent: agent.id }, 'agent disconnected')
+      this.#host.logLimit.line((leftOut) =>
+        this.#host.log.info({ agent: agent.id, ...leftOut }, 'agent disconnected'),
+      )
       this.#host.deltas.onAgentState(agent, 'disconnected')
     }
   }

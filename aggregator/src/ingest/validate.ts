@@ -2,6 +2,7 @@
 import {
   DELTA_SIZE,
   type FlowBatch,
+  type Heartbeat,
   type Hello,
   type HostDeltas,
   type InterfaceTable,
@@ -14,6 +15,12 @@ import { invalid, Refusal } from './refusal.js'
 
 const AGENT_ID = /^[A-Za-z0-9._-]{1,64}$/
 const MAX_TEXT = 256
+const REASON = /^[a-z_]{1,40}$/
+const MAX_REASONS = 64
+/** The kernel's three maps of rules hold 4096 each. */
+const MAX_DROP_COUNTS = 12_288
+/** "ffff:…:ffff/128". */
+const MAX_PREFIX_TEXT = 64
 
 /** Throws a Refusal. What passes is as ingest.proto says. */
 export function checkHello(hello: Hello): void {
@@ -66,6 +73,20 @@ export function checkBatch(batch: FlowBatch): void {
     )
   }
   if (batch.ledgers.length > 256) throw invalid('bad_batch', 'FD_BATCH: more than 256 ledgers')
+}
+
+/** It is kept until the next comes, and its reasons become labels. */
+export function checkHeartbeat({ droppedRecords, dropped }: Heartbeat): void {
+  const reasons = Object.keys(droppedRecords)
+  if (reasons.length > MAX_REASONS || !reasons.every((reason) => REASON.test(reason))) {
+    throw invalid(
+      'bad_heartbeat',
+      `FD_HEARTBEAT: at most ${MAX_REASONS} reasons in dropped_records, [a-z_]{1,40}`,
+    )
+  }
+  if (dropped.length > MAX_DROP_COUNTS || dropped.some(({ prefix }) => prefix.length > MAX_PREFIX_TEXT)) {
+    throw invalid('bad_heartbeat', `FD_HEARTBEAT: at most ${MAX_DROP_COUNTS} drop counts, each with a prefix`)
+  }
 }
 
 export function checkDeltas(deltas: HostDeltas): void {

@@ -27,10 +27,7 @@ export function widenConnections(
   onNarrow: (windowBytes: number) => void,
   bytes = WINDOW_BYTES,
 ): void {
-  const { http2Servers } = internals(server)
-  if (http2Servers.size === 0) throw unsupported('no HTTP/2 server')
-  for (const http2Server of http2Servers.keys()) {
-    if (typeof http2Server.on !== 'function') throw unsupported('its HTTP/2 server emits no events')
+  for (const http2Server of http2Servers(server)) {
     http2Server.on('session', (session: ServerHttp2Session) => {
       session.setLocalWindowSize(bytes)
       const effective = session.state.effectiveLocalWindowSize ?? 0
@@ -41,8 +38,18 @@ export function widenConnections(
 
 /** After the bind: the servers whose certificates can be changed. */
 export function secureServers(server: Server): Http2SecureServer[] {
+  return http2Servers(server).filter(
+    (one): one is Http2Server & Http2SecureServer => 'setSecureContext' in one,
+  )
+}
+
+/** After the bind: what grpc-js listens with. */
+export function http2Servers(server: Server): Http2Server[] {
   const servers = [...internals(server).http2Servers.keys()]
-  return servers.filter((one): one is Http2Server & Http2SecureServer => 'setSecureContext' in one)
+  if (servers.length === 0) throw unsupported('no HTTP/2 server')
+  if (servers.some((one) => typeof one.on !== 'function'))
+    throw unsupported('its HTTP/2 server emits no events')
+  return servers
 }
 
 function internals(server: Server): ServerInternals {

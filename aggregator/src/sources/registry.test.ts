@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -63,6 +63,22 @@ describe('source registry', () => {
     assert.equal(registry.number('edge1', 'eth0', false, 'external'), 2)
     reopen()
     assert.equal(registry.all().length, 2)
+  })
+
+  it('one agent cannot take all the numbers', () => {
+    for (let i = 0; i < 3000; i++) registry.number('hostile', `if${i}`, false, 'external')
+    assert.equal(registry.number('hostile', 'one more', false, 'external'), 0)
+    assert.equal(registry.all().length, 2048)
+    assert.equal(registry.number('edge1', 'eth0', false, 'external'), 2049)
+    reopen()
+    assert.equal(registry.number('hostile', 'one more', false, 'external'), 0)
+    assert.equal(registry.number('hostile', 'if5', false, 'external'), 6)
+  })
+
+  it('is on the disk when sync() says so', async () => {
+    registry.number('edge1', 'eth0', false, 'external')
+    await Promise.all([registry.sync(), registry.sync()])
+    assert.match(readFileSync(join(directory, 'sources.jsonl'), 'utf8'), /"agent":"edge1"/)
   })
 
   it('refuses a journal that was tampered with, rather than give a number twice', () => {

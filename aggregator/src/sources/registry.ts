@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  fsync as fsyncCallback,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { FlowdamError } from '@flowdam/common'
 import { Boundary, IFACE_EGRESS, type InterfaceTable } from '@flowdam/proto'
 
@@ -13,19 +24,25 @@ export interface Source {
   boundary: 'external' | 'internal'
 }
 
+const fsync = promisify(fsyncCallback)
 const JOURNAL = 'sources.jsonl'
 const MAX_SOURCE = 65_535
+/** An agent has 128 interfaces at most, two directions each; the rest is for those that were renamed over the years. */
+const MAX_OF_AGENT = 2048
 
 /**
  * Numbers for (agent, interface, direction, boundary), so that a record names its origin in two bytes. A number is
  * never used again for something else: rows already spooled or stored refer to it. Durable as a journal of JSON
- * lines, written before the number is given out; read again at start.
+ * lines, written before the number is given out and synced before a row with it is committed; read again at start.
  */
 export class SourceRegistry {
   readonly #path: string
   readonly #byKey = new Map<string, Source>()
   readonly #byNumber: (Source | undefined)[] = [undefined]
+  readonly #ofAgent = new Map<string, number>()
   #fd: number | undefined
+  #unsynced = false
+  #syncing: Promise<void> | undefined
 
   /** `directory` must exist; the journal lives in it. */
   constructor(directory: string) {
@@ -44,15 +61,17 @@ export class SourceRegistry {
     for (const line of text.slice(0, end).split('\n')) {
       if (line === '') continue
       const source = this.#parse(line)
-      this.#byKey.set(keyOf(source), source)
-      this.#byNumber[source.number] = source
+      this.#remember(source)
     }
     this.#fd = openSync(this.#path, 'a')
     if (end < text.length) truncateSync(this.#path, Buffer.byteLength(text.slice(0, end)))
   }
 
   stop(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd)
+    if (this.#fd !== undefined) {
+      if (this.#unsynced) fsyncSync(this.#fd)
+      closeSync(this.#fd)
+    }
     this.#fd = undefined
   }
 
@@ -70,30 +89,94 @@ export class SourceRegistry {
     return this.all().filter((source) => agents.has(source.agent))
   }
 
-  /** The number of a source, new if need be. 0 when all 65 535 are taken: its flows stay, without a name. */
+  /**
+   * The number of a source, new if need be. 0 when all 65 535, or those of one agent, are taken: its flows stay,
+   * without a name.
+   */
   number(agent: string, name: string, egress: boolean, boundary: Source['boundary']): number {
-    const direction = egress ? 'egress' : 'ingress'
-    const wanted = { number: this.#byNumber.length, agent, interface: name, direction, boundary } as const
-    const known = this.#byKey.get(keyOf(wanted))
-    if (known) return known.number
-    if (wanted.number > MAX_SOURCE) return 0
-    if (this.#fd === undefined)
-      throw new FlowdamError('FD_SOURCES_STOPPED', 'the source registry is not running')
-    writeSync(this.#fd, `${JSON.stringify(wanted)}\n`)
-    fsyncSync(this.#fd)
-    this.#byKey.set(keyOf(wanted), wanted)
-    this.#byNumber.push(wanted)
-    return wanted.number
+    const [number = 0] = this.#numbers([
+      { agent, interface: name, direction: egress ? 'egress' : 'ingress', boundary },
+    ])
+    return number
   }
 
   /** Fills `table` (256 entries, by a record's iface byte) from what an agent said of its interfaces. */
   fill(table: Uint16Array, agent: string, interfaces: InterfaceTable): void {
     table.fill(0)
-    for (const { index, name, boundary } of interfaces.interfaces) {
+    const wanted = interfaces.interfaces.flatMap(({ name, boundary }) => {
       const side = boundary === Boundary.BOUNDARY_INTERNAL ? 'internal' : 'external'
-      table[index] = this.number(agent, name, false, side)
-      table[index | IFACE_EGRESS] = this.number(agent, name, true, side)
+      const source = { agent, interface: name, boundary: side } as const
+      return [{ ...source, direction: 'ingress' } as const, { ...source, direction: 'egress' } as const]
+    })
+    const numbers = this.#numbers(wanted)
+    interfaces.interfaces.forEach(({ index }, at) => {
+      table[index] = numbers[2 * at] ?? 0
+      table[index | IFACE_EGRESS] = numbers[2 * at + 1] ?? 0
+    })
+  }
+
+  /** One write for all that are new. Their sync can wait and must: a disk that is slow now must not stop detection. */
+  #numbers(wanted: readonly Omit<Source, 'number'>[]): number[] {
+    let lines = ''
+    const added: Source[] = []
+    const numbers = wanted.map((one) => {
+      const known = this.#byKey.get(keyOf(one))
+      if (known) return known.number
+      const number = this.#byNumber.length
+      if (number > MAX_SOURCE || (this.#ofAgent.get(one.agent) ?? 0) >= MAX_OF_AGENT) return 0
+      const source = { number, ...one }
+      lines += `${JSON.stringify(source)}\n`
+      added.push(source)
+      this.#remember(source)
+      return number
+    })
+    if (lines === '') return numbers
+    try {
+      this.#write(lines)
+    } catch (error) {
+      for (const source of added.reverse()) this.#forget(source)
+      throw error
     }
+    return numbers
+  }
+
+  /** Resolves when every number given out would survive a power loss. Before rows that have them are committed. */
+  async sync(): Promise<void> {
+    while (this.#unsynced && this.#fd !== undefined) {
+      this.#unsynced = false
+      this.#syncing = fsync(this.#fd).catch((error: unknown) => {
+        this.#unsynced = true
+        throw error
+      })
+      await this.#syncing
+    }
+    await this.#syncing
+  }
+
+  /** All or nothing: a number that is not in the journal must not be given out, and the other way round. */
+  #write(lines: string): void {
+    if (this.#fd === undefined)
+      throw new FlowdamError('FD_SOURCES_STOPPED', 'the source registry is not running')
+    const { size } = fstatSync(this.#fd)
+    try {
+      writeSync(this.#fd, lines)
+      this.#unsynced = true
+    } catch (error) {
+      ftruncateSync(this.#fd, size)
+      throw error
+    }
+  }
+
+  #remember(source: Source): void {
+    this.#byKey.set(keyOf(source), source)
+    this.#byNumber[source.number] = source
+    this.#ofAgent.set(source.agent, (this.#ofAgent.get(source.agent) ?? 0) + 1)
+  }
+
+  #forget(source: Source): void {
+    this.#byKey.delete(keyOf(source))
+    this.#byNumber.length = source.number
+    this.#ofAgent.set(source.agent, (this.#ofAgent.get(source.agent) ?? 1) - 1)
   }
 
   #parse(line: string): Source {

@@ -25,6 +25,8 @@ export interface SpoolOptions {
   drops: DropCounter
   flows: FlowCounters
   log: Logger
+  /** What must be on the disk before records are; a failure is one of the spool's. */
+  beforeCommit?: () => Promise<void>
   /** For tests: a disk that is slow, full or broken. */
   openFile?: OpenFile
 }

@@ -280,6 +280,7 @@ export class Spool implements BatchSink {
     this.#queue.hold(group.count)
     const began = performance.now()
     try {
+      await this.#options.beforeCommit?.()
       await this.#writer.write(segment, group)
     } finally {
       this.#queue.hold(0)

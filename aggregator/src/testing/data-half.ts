@@ -28,7 +28,11 @@ export class DataHalf {
     const log = createLogger('data-half')
     const shared = { drops: this.drops, flows: this.flows, log }
     this.sources = new SourceRegistry(prepareStoreFolder(config))
-    this.spool = new Spool({ ...spoolOptions(config), ...shared })
+    this.spool = new Spool({
+      ...spoolOptions(config),
+      beforeCommit: () => this.sources.sync(),
+      ...shared,
+    })
     this.store = new Store({
       config,
       spool: this.spool,
@@ -44,7 +48,7 @@ export class DataHalf {
       log,
       config: { networks: [], exemptRemote: [], pace: undefined },
     })
-    this.grpc = new GrpcEndpoint({ listen: anyPort(), log })
+    this.grpc = new GrpcEndpoint({ listen: anyPort(), drops: this.drops, log })
     this.grpc.add(this.ingest.definition, this.ingest.service)
   }
 
