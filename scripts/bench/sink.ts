@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A process with the aggregator's ingest and nothing behind it: every batch is acknowledged at once. Prints its
-// address; ends when its stdin does.
+// address; ends when its stdin does. With `narrow`: with HTTP/2 windows as @grpc/grpc-js has them.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DropCounter } from '@flowdam/aggregator/internal/drops'
-import { anyPort, GrpcEndpoint } from '@flowdam/aggregator/internal/ingest/endpoint'
+import { anyPort, GrpcEndpoint, MAX_MESSAGE_BYTES } from '@flowdam/aggregator/internal/ingest/endpoint'
 import { IngestServer } from '@flowdam/aggregator/internal/ingest/server'
 import { SourceRegistry } from '@flowdam/aggregator/internal/sources/registry'
 import { createLogger, formatHostPort } from '@flowdam/common'
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { readCommands } from './cpu-report.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'flowdam-sink-'))
 const log = createLogger('sink')
@@ -30,12 +32,25 @@ const ingest = new IngestServer({
   log,
   config: { networks: [], exemptRemote: [], pace: undefined },
 })
-const grpc = new GrpcEndpoint({ listen: anyPort(), drops, log })
-grpc.add(ingest.definition, ingest.service)
 ingest.start()
-await grpc.start()
-process.stdout.write(`${JSON.stringify({ address: formatHostPort(grpc.address) })}\n`)
-process.stdin.resume().on('end', () => {
-  rmSync(folder, { recursive: true })
-  process.exit(0)
-})
+const address = process.argv[2] === 'narrow' ? await serveNarrow() : await serve()
+process.stdout.write(`${JSON.stringify({ address })}\n`)
+readCommands(() => rmSync(folder, { recursive: true }))
+
+async function serve(): Promise<string> {
+  const grpc = new GrpcEndpoint({ listen: anyPort(), drops, log })
+  grpc.add(ingest.definition, ingest.service)
+  await grpc.start()
+  return formatHostPort(grpc.address)
+}
+
+/** With the windows that gRPC comes with. */
+function serveNarrow(): Promise<string> {
+  const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES })
+  server.addService(ingest.definition, ingest.service)
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+      error ? reject(error) : resolve(`127.0.0.1:${port}`),
+    )
+  })
+}
