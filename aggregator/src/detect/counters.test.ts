@@ -107,7 +107,15 @@ describe('window sums', () => {
           now += pauseMs
           const end = now - lateMs
           history.push({ start: end - coversMs, end, entries })
-          counters.add(new Slice(end - coversMs, end, encode(entries), undefined, undefined), now)
+          counters.add(
+            new Slice(
+              { startMs: end - coversMs, endMs: end, share: 1 },
+              encode(entries),
+              undefined,
+              undefined,
+            ),
+            now,
+          )
           for (const [index, windowMs] of policies.windowsMs.entries()) {
             const expected = naiveSums(history, windowMs, now)
             assert.deepEqual(
@@ -172,7 +180,15 @@ describe('window sums', () => {
       bytes: 100,
     })
     const send = (now: number, ...hosts: string[]) =>
-      counters.add(new Slice(now - 100, now, encode(hosts.map(delta)), undefined, undefined), now)
+      counters.add(
+        new Slice(
+          { startMs: now - 100, endMs: now, share: 1 },
+          encode(hosts.map(delta)),
+          undefined,
+          undefined,
+        ),
+        now,
+      )
     send(1000, '203.0.113.1', '203.0.113.2', '203.0.113.3', '203.0.113.4')
     send(1100, '203.0.113.5', '203.0.113.5', '198.51.100.1')
     assert.deepEqual(counters.losses, { notProtected: 1, tableFull: 2, cutShort: 0, prefixesFull: 0 })
@@ -197,7 +213,10 @@ describe('window sums', () => {
       bytes: 100,
     }))
     for (let i = 1; i <= 20; i++) {
-      counters.add(new Slice(i * 10 - 10, i * 10, encode(entries), undefined, undefined), i * 10)
+      counters.add(
+        new Slice({ startMs: i * 10 - 10, endMs: i * 10, share: 1 }, encode(entries), undefined, undefined),
+        i * 10,
+      )
     }
     assert.ok(counters.losses.cutShort > 0)
     const longest = counters.windows.at(-1)

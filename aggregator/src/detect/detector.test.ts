@@ -120,6 +120,56 @@ describe('detector', () => {
     assert.equal(s.detections.length, 0)
   })
 
+  it('sees no flood in steady traffic, however late and in whatever bursts its messages arrive', () => {
+    const delays = fc.array(
+      fc.oneof(
+        { weight: 8, arbitrary: fc.integer({ min: 0, max: 40 }) },
+        { weight: 1, arbitrary: fc.integer({ min: 40, max: 6000 }) },
+      ),
+      { minLength: 50, maxLength: 300 },
+    )
+    // How much a delay moves towards what was drawn: at once, or slowly as a queue that fills.
+    fc.assert(
+      fc.property(delays, fc.constantFrom(1, 0.1, 0.02), (drawn, towards) => {
+        const s = scene(policies({ pps: 20_000 }))
+        let sentAt = 0
+        let now = 0
+        let delay = 0
+        for (const aim of drawn) {
+          sentAt += 100
+          delay += (aim - delay) * towards
+          const arrival = Math.max(now, sentAt + delay)
+          s.wait(arrival - now)
+          now = arrival
+          s.send('edge1', 100, [delta(VICTIM, 1900, 114_000)])
+        }
+        assert.equal(s.detections.length, 0)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('sees a flood within seconds though all messages are later than the window is long', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000)
+    // A queue on the way fills: three seconds of delay, 30 % more each interval; then it stays.
+    for (let i = 0; i < 100; i++) {
+      s.wait(130)
+      s.send('edge1', 100, [delta(VICTIM, 100, 6000)])
+    }
+    assert.equal(s.detections.length, 0)
+    s.traffic(3000, 30_000)
+    assert.ok(s.detections.length > 0)
+  })
+
+  it('sees a flood within seconds after time that the agent never accounted for', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000)
+    s.wait(5000)
+    s.traffic(3500, 30_000)
+    assert.ok(s.detections.length > 0)
+  })
+
   it('takes a merged message for what it is: an average over the time that it covers', () => {
     const quiet = scene(policies({ pps: 20_000 }))
     quiet.traffic(1000, 1000)

@@ -152,8 +152,8 @@ export class Detector implements DeltaSink {
     if (deltas.seq <= agent.lastSeq) agent.timeline.reset()
     agent.lastSeq = deltas.seq
     const coversMs = deltas.coversUs / 1000
-    const end = agent.timeline.place(coversMs, now)
-    const slice = new Slice(end - coversMs, end, deltas.entries, deltas.incoming, deltas.outgoing)
+    const place = agent.timeline.place(coversMs, now)
+    const slice = new Slice(place, deltas.entries, deltas.incoming, deltas.outgoing)
     this.#counters.add(slice, now)
     this.messages++
     this.entries += slice.count

@@ -21,7 +21,7 @@ export function measure(
   const newest = slices.reduce<Slice | undefined>((a, b) => (a && a.endMs > b.endMs ? a : b), undefined)
   const recent =
     newest && newest.coversMs > 0
-      ? slices.filter((slice) => slice.endMs > newest.startMs + newest.coversMs / 2)
+      ? slices.filter((slice) => slice.endMs > (newest.startMs + newest.endMs) / 2)
       : []
   const longest = Math.max(0, ...recent.map((slice) => slice.coversMs))
   const sums = sumEntries(recent, which, layout)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DELTA_SIZE, type Totals } from '@flowdam/proto'
+import type { Place } from './timeline.js'
 
 /** 32-bit words of a delta entry, and where its fields are among them. */
 export const ENTRY_WORDS = DELTA_SIZE / 4
@@ -26,18 +27,20 @@ export class Slice {
   readonly cells: Int32Array
   readonly incoming: ExternalTotals
   readonly outgoing: ExternalTotals
+  /** How much of it counts; see Timeline. */
+  readonly share: number
   /** Windows that still hold it. */
   holders = 0
 
   constructor(
-    startMs: number,
-    endMs: number,
+    { startMs, endMs, share }: Place,
     entries: Uint8Array,
     incoming: Totals | undefined,
     outgoing: Totals | undefined,
   ) {
     this.startMs = startMs
     this.endMs = endMs
+    this.share = share
     this.count = Math.floor(entries.length / DELTA_SIZE)
     this.words = new Uint32Array(this.count * ENTRY_WORDS)
     new Uint8Array(this.words.buffer).set(entries.subarray(0, this.count * DELTA_SIZE))
@@ -47,7 +50,8 @@ export class Slice {
     this.outgoing = outgoing ?? NOTHING
   }
 
+  /** What the message covers; its place may be shorter. */
   get coversMs(): number {
-    return this.endMs - this.startMs
+    return this.share > 0 ? (this.endMs - this.startMs) / this.share : 0
   }
 }

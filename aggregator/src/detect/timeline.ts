@@ -1,38 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/**
- * How much later than its smallest delay a line may run, per millisecond that passes: 1 %. Enough to follow two
- * clocks that drift apart (0.02 % at worst) and to recover from time that an agent never accounted for.
- */
-const CREEP = 0.01
+/** Regular progress after which an older smallest delay is forgotten; it is remembered for one to two of these. */
+const RENEW_MS = 1000
+/** Timers and a delay that shrinks a little may make intervals overlap by this much in all; the window has as much slack. */
+const OVERLAP_MS = 20
+
+/** Where a message's packets count. */
+export interface Place {
+  /** Milliseconds of our clock; `endMs` is never later than the message's arrival. */
+  startMs: number
+  endMs: number
+  /** How much of what it brings counts in windows: less than 1 where there is not as much room as it covers. */
+  share: number
+}
 
 /**
  * Puts an agent's messages on our monotonic clock. Their `covers_us` are contiguous by construction, so their sum is
  * the agent's own clock without the jitter of scheduling and network: messages that a stall delivers all at once keep
  * the times at which their packets were counted, instead of looking like a flood.
+ *
+ * What arrives steadily but late (a congested uplink, a virtual machine that stood still) counts as current after a second or
+ * two of it; else it would lie behind every window, and the attack that congests the uplink would never be seen. When such
+ * a delay then shrinks, more time arrives than has passed; only as much as has passed counts.
  */
 export class Timeline {
   #accounted = 0
-  #offset = 0
   #lastNow = 0
   #anchored = false
+  /** Smallest (arrival - agent's clock) of the current and of the previous stretch of regular progress. */
+  #smallest = 0
+  #previous = 0
+  #progressMs = 0
+  #endMs = Number.NEGATIVE_INFINITY
+  #overlapMs = 0
+  #share = 1
 
   /** Forgets the past: the agent started anew or came back. */
   reset(): void {
     this.#anchored = false
   }
 
-  /** End of the interval that the message covers; milliseconds of our clock, never later than `now`. */
-  place(coversMs: number, now: number): number {
+  place(coversMs: number, now: number): Place {
     this.#accounted += coversMs
-    const candidate = now - this.#accounted
+    const delay = now - this.#accounted
     if (!this.#anchored) {
       this.#anchored = true
-      this.#offset = candidate
-    } else {
-      this.#offset = Math.min(candidate, this.#offset + (now - this.#lastNow) * CREEP)
+      this.#smallest = delay
+      this.#previous = delay
+      this.#progressMs = 0
     }
+    this.#smallest = Math.min(this.#smallest, delay)
+    // Neither a silence nor a burst is regular: a stall is one after the other.
+    this.#progressMs += Math.min(now - this.#lastNow, 2 * coversMs)
     this.#lastNow = now
-    return this.#offset + this.#accounted
+    const end = Math.min(this.#smallest, this.#previous) + this.#accounted
+    if (this.#progressMs >= RENEW_MS) {
+      this.#previous = this.#smallest
+      this.#smallest = delay
+      this.#progressMs = 0
+    }
+    return this.#fit(coversMs, Math.max(end, this.#endMs))
+  }
+
+  /** Intervals of one agent lie side by side. */
+  #fit(coversMs: number, end: number): Place {
+    // A further part of the message before.
+    if (coversMs === 0) return { startMs: end, endMs: end, share: this.#share }
+    const overlap = this.#endMs - (end - coversMs)
+    this.#endMs = end
+    if (overlap <= 0) {
+      this.#overlapMs = Math.max(0, this.#overlapMs + overlap)
+      this.#share = 1
+      return { startMs: end - coversMs, endMs: end, share: 1 }
+    }
+    const allowed = Math.min(overlap, OVERLAP_MS - this.#overlapMs)
+    this.#overlapMs += allowed
+    const placedMs = coversMs - (overlap - allowed)
+    this.#share = Math.max(0, placedMs / coversMs)
+    return { startMs: end - Math.max(0, placedMs), endMs: end, share: this.#share }
   }
 }

@@ -191,10 +191,10 @@ export class SlidingWindow {
     this.#addExternal(3, slice.outgoing, scale, sign)
   }
 
-  /** The share of a slice that counts: one window's worth of one that covers more. */
+  /** The share of a slice that counts: one window's worth of one that is longer. */
   #scale(slice: Slice): number {
-    const covers = slice.coversMs
-    return covers > this.windowMs ? this.windowMs / covers : 1
+    const placed = slice.endMs - slice.startMs
+    return placed > this.windowMs ? (slice.share * this.windowMs) / placed : slice.share
   }
 
   /**
