@@ -13,6 +13,7 @@ import { doctorCommand } from './commands/doctor.js'
 import { explainCommand } from './commands/explain.js'
 import { flowsCommand } from './commands/flows.js'
 import { hostCommand } from './commands/host.js'
+import { importCommand } from './commands/import.js'
 import { statusCommand } from './commands/status.js'
 import { talkersCommand } from './commands/talkers.js'
 import { tokenCommand } from './commands/token.js'
@@ -107,6 +108,7 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
     auditCommand(world),
     tokenCommand(world),
     doctorCommand(world, exitWith),
+    importCommand(world),
     completionCommand(world, () => program),
   ]
   for (const command of commands) program.addCommand(inheritSettings(command, program))

@@ -32,6 +32,7 @@ describe('every hook', () => {
     assert.deepEqual(NAMES.toSorted(), [
       'bird',
       'exabgp-cli',
+      'exabgp-fifo',
       'exabgp-flowspec',
       'exabgp-pipe',
       'frr',
@@ -108,6 +109,7 @@ describe('every hook', () => {
     ['NEXT_HOP_4', '2001:db8::1', /NEXT_HOP_4: not an IPv4 address/],
     ['NEXT_HOP_4', '192.0.2.0/24', /NEXT_HOP_4: not an IPv4 address/],
     ['NEXT_HOP_6', '192.0.2.1', /NEXT_HOP_6: not an IPv6 address/],
+    ['FAMILIES', '5', /FAMILIES: not 4, 6, or 4 6: '5'/],
     ['LOCAL_PREF', '-1', /LOCAL_PREF: not a number/],
     ['LOCAL_PREF', '4294967296', /LOCAL_PREF: not a number/],
   ]

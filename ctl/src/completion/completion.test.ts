@@ -46,6 +46,7 @@ describe('completion bash, in a real bash', () => {
       'audit',
       'token',
       'doctor',
+      'import',
       'completion',
     ])
     assert.deepEqual(complete(script, 'flowdam bans '), [

@@ -17,7 +17,7 @@
 # Character ranges mean ASCII; messages of other programs are looked at.
 export LC_ALL=C
 
-ROUTE_SETTINGS='NEXT_HOP_4 NEXT_HOP_6 COMMUNITIES MORE_COMMUNITIES LARGE_COMMUNITIES LOCAL_PREF'
+ROUTE_SETTINGS='FAMILIES NEXT_HOP_4 NEXT_HOP_6 COMMUNITIES MORE_COMMUNITIES LARGE_COMMUNITIES LOCAL_PREF'
 
 # For the end of each help text.
 route_usage() {
@@ -28,6 +28,7 @@ route_usage() {
   MORE_COMMUNITIES   further ones, comma-separated: no-export,64500:666 (none)
   LARGE_COMMUNITIES  large ones (RFC 8092), comma-separated: 64500:666:0 (none)
   LOCAL_PREF         local preference, for iBGP (none)
+  FAMILIES           4 or 6: nothing is done for the other family, which may have another hook (4 6)
 HELP
 }
 
@@ -190,6 +191,30 @@ read_communities() {
 	done
 }
 
+# Whether FAMILIES has the prefix's.
+ours() {
+	case " ${FAMILIES:-4 6} " in
+	*" $(family_of "$1") "*) ;;
+	*) return 1 ;;
+	esac
+}
+
+check_families() {
+	case ${FAMILIES:-4 6} in
+	4 | 6 | '4 6') ;;
+	*) fail 2 "FAMILIES: not 4, 6, or 4 6: '$FAMILIES'" ;;
+	esac
+}
+
+# The lines of standard input whose family is ours.
+only_ours() {
+	case ${FAMILIES:-4 6} in
+	4) sed '/:/d' ;;
+	6) sed -n '/:/p' ;;
+	*) cat ;;
+	esac
+}
+
 # Gives next_hop_4, next_hop_6, communities, large_communities, local_pref, mark.
 check_route_settings() {
 	next_hop_4=${NEXT_HOP_4:-192.0.2.1}
@@ -233,10 +258,12 @@ resync() {
 	if [ "$none" = no ]; then
 		wanted=$(awk -f "$hooks/lib/prefix.awk" 2>&1) || fail 2 "standard input: $(first_line "$wanted")"
 		[ -n "$wanted" ] || fail 2 "no prefix on standard input; if there really is no ban, say resync --none"
+		wanted=$(printf '%s\n' "$wanted" | only_ours)
 	fi
 	have=$(announced)
 	have=$(printf '%s\n' "$have" | awk -f "$hooks/lib/prefix.awk" 2>&1) ||
 		fail 1 "the speaker's list has what we cannot read: $(first_line "$have")"
+	have=$(printf '%s\n' "$have" | only_ours)
 	changes=$(differences "$have" "$wanted")
 	# Also without a change, since settings may have changed.
 	printf '%s\n' "$changes" | sed '/^$/d' | change
@@ -287,7 +314,9 @@ blackhole() {
 	read_settings
 	# Their checks use names of their own, our prefix among them.
 	ban=${prefix-}
+	check_families
 	check
+	[ "$action" = resync ] || ours "$ban" || exit 0
 	case $action in
 	ban) echo "add $ban" | change ;;
 	unban) echo "del $ban" | change ;;
