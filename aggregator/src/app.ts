@@ -18,7 +18,9 @@ import {
   BanServiceService,
   BaselineServiceService,
   ConfigServiceService,
+  FASTNETMON_PACKAGES,
   FlowServiceService,
+  fastNetMonService,
   HostServiceService,
   StatusServiceService,
 } from '@flowdam/proto'
@@ -55,6 +57,7 @@ import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
 import type { Direction, Metric } from './detect/slots.js'
 import { DropCounter } from './drops.js'
+import { fastNetMonApi } from './fastnetmon/api-service.js'
 import { MetricWriter } from './fastnetmon/metric-writer.js'
 import { FlowQueries } from './flows/queries.js'
 import { TalkerQueries } from './flows/talkers.js'
@@ -83,7 +86,7 @@ const API_SERVICES = ['Status', 'Host', 'Baseline', 'Ban', 'Attack', 'Flow', 'Co
 )
 
 /** What a reload cannot change. */
-const FIXED = ['listen', 'insecure', 'tls', 'state', 'store', 'detect'] as const
+const FIXED = ['listen', 'fastnetmon_api', 'insecure', 'tls', 'state', 'store', 'detect'] as const
 const FIXED_API = ['listen', 'tls', 'audit'] as const
 
 /**
@@ -111,6 +114,8 @@ export class Aggregator {
   readonly #grpc: GrpcEndpoint
   /** The same as #grpc unless the API has a port of its own. */
   readonly #apiEndpoint: GrpcEndpoint
+  /** Only where FastNetMon's clients are to be answered. */
+  readonly #fastNetMonEndpoint: GrpcEndpoint | undefined
   readonly #health = new HealthService(['', ...API_SERVICES])
   readonly #tls: ServerTls | undefined
   readonly #apiTls: ServerTls | undefined
@@ -262,6 +267,19 @@ export class Aggregator {
         log: part('fastnetmon'),
       })
     }
+    if (config.fastnetmon_api) {
+      const { fastNetMonGate: gate } = this.access
+      this.#fastNetMonEndpoint = new GrpcEndpoint({
+        listen: config.fastnetmon_api,
+        interceptors: [gate.interceptor],
+        maxMessageBytes: limits.message * 4,
+        drops,
+        log: part('fastnetmon'),
+      })
+      const service = fastNetMonApi(bans, detector, part('fastnetmon'))
+      for (const name of FASTNETMON_PACKAGES)
+        this.#fastNetMonEndpoint.add(gate.guarded(fastNetMonService(name)), service)
+    }
     const agents = () => this.ingest.agents()
     const storeStatus = () => this.store.status()
     const counted = new CountedDrops(drops, () => this.#countLosses())
@@ -377,6 +395,7 @@ export class Aggregator {
         () => (this.#apiEndpoint === this.#grpc ? undefined : this.#apiEndpoint.start()),
         () => this.#apiEndpoint.stop(),
       ],
+      [() => this.#fastNetMonEndpoint?.start(), () => this.#fastNetMonEndpoint?.stop()],
       [() => this.#http.start(), () => this.#http.stop()],
     ]
     try {

@@ -2,6 +2,7 @@
 
 export * from './attack-vector.js'
 export * from './delta.js'
+export * from './fastnetmon-api.js'
 export { FILE_DESCRIPTORS } from './gen/descriptors.js'
 export * from './gen/flowdam/v1/api.js'
 export * from './gen/flowdam/v1/ingest.js'

@@ -30,6 +30,7 @@ const FOR_TESTS = [
   'nftables', // dropping on the box itself
   'prometheus', // alerts and dashboard against a real one; promtool
   'curl',
+  'fastnetmon', // its client and its configuration, for who comes from it
   'clickhouse-server', // a real one, old, for a table of somebody's own
 ]
 
@@ -41,6 +42,7 @@ const SERVICES = {
   frr: 'frr',
   nftables: 'nftables',
   prometheus: 'prometheus',
+  fastnetmon: 'fastnetmon',
   'clickhouse-server': 'clickhouse-server',
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Logger } from '@flowdam/common'
 import type { AggregatorConfig } from '../config/schema.js'
 import { AuditLog } from './audit.js'
+import { FASTNETMON_CALLER } from './caller.js'
 import { ApiCounts } from './counts.js'
 import { Gate, type GateRules } from './gate.js'
 import { TokenFile } from './tokens.js'
@@ -12,6 +13,8 @@ export class ApiAccess {
   readonly counts = new ApiCounts()
   readonly audit: AuditLog
   readonly gate: Gate
+  /** Of the port for FastNetMon's clients. */
+  readonly fastNetMonGate: Gate
   readonly #log: Logger
   #config: AggregatorConfig['api']
   #tokens: TokenFile | undefined
@@ -26,7 +29,9 @@ export class ApiAccess {
       log,
     })
     this.#tokens = api.tokens === undefined ? undefined : new TokenFile(api.tokens, log)
-    this.gate = new Gate({ rules: this.#rules(), audit: this.audit, counts: this.counts, log })
+    const { audit, counts } = this
+    this.gate = new Gate({ rules: this.#rules(), audit, counts, log })
+    this.fastNetMonGate = new Gate({ rules: this.#fastNetMonRules(), audit, counts, log })
   }
 
   /** FD_TOKENS_UNREADABLE, FD_TOKENS_INVALID, FD_AUDIT_UNUSABLE. */
@@ -50,6 +55,11 @@ export class ApiAccess {
     } else this.#tokens?.reload()
     this.#config = api
     this.gate.reconfigure(this.#rules())
+    this.fastNetMonGate.reconfigure(this.#fastNetMonRules())
+  }
+
+  #fastNetMonRules(): GateRules {
+    return { ...this.#rules(), everybody: { by: FASTNETMON_CALLER, role: 'operate' } }
   }
 
   #rules(): GateRules {

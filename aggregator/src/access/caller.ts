@@ -7,12 +7,15 @@ import type { Token } from './tokens.js'
 
 /** Whoever makes a call, as far as we know. */
 export interface Caller {
-  /** `token:noc`, `certificate:alice`, `local`, or `insecure:ADDRESS` where an operator insisted on neither. */
+  /** `token:noc`, `certificate:alice`, `local`, `fastnetmon_api`, or `insecure:ADDRESS` where an operator insisted on neither. */
   by: string
   role: Role
   /** Address and port. */
   peer: string
 }
+
+/** Everybody who uses FastNetMon's API, in bans and in the audit log. */
+export const FASTNETMON_CALLER = 'fastnetmon_api'
 
 type AuthContext = ReturnType<ServerInterceptingCall['getAuthContext']>
 
@@ -21,6 +24,8 @@ export interface IdentityRules {
   findToken: ((presented: string) => Token | undefined) | undefined
   /** Names in client certificates that stand for a role; undefined where any but an agent's is an admin's. */
   certificates: Readonly<Record<string, Role>> | undefined
+  /** Every caller is this one: a port on loopback whose protocol knows of no identity. */
+  everybody?: Omit<Caller, 'peer'>
 }
 
 /** Throws FD_API_UNAUTHENTICATED. What was presented is in no message: it may be another service's secret. */
@@ -28,8 +33,9 @@ export function identify(
   metadata: Metadata,
   context: AuthContext,
   peer: string,
-  { findToken, certificates }: IdentityRules,
+  { findToken, certificates, everybody }: IdentityRules,
 ): Caller {
+  if (everybody) return { ...everybody, peer }
   const [authorization] = metadata.get('authorization')
   if (findToken && authorization !== undefined) {
     const [, presented] = /^bearer +(\S+)$/i.exec(String(authorization)) ?? []

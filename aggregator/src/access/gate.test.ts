@@ -34,6 +34,7 @@ const SERVICES: ServiceDefinition[] = [
   ...Object.entries(proto).flatMap(([name, value]) =>
     name.endsWith('ServiceService') ? [value as ServiceDefinition] : [],
   ),
+  ...proto.FASTNETMON_PACKAGES.map(proto.fastNetMonService),
   ...[...new HealthService([]).services, ...reflectionServices()].map(([definition]) => definition),
 ]
 const METHODS = SERVICES.flatMap((service) => Object.values(service))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who may call what. The one list: a method that is not on it is refused, and a test finds what is missing.
+import { FASTNETMON_PACKAGES, fastNetMonService } from '@flowdam/proto'
 
 /** Each may do what those before it may. */
 export const ROLES = ['read', 'operate', 'admin'] as const
@@ -52,6 +53,18 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/grpc.health.v1.Health/Watch': { role: 'open' },
   '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo': READ,
   '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': READ,
+  // Only where `fastnetmon_api` listens.
+  ...fastNetMonAccess(),
+}
+
+function fastNetMonAccess(): Record<string, Access> {
+  return Object.fromEntries(
+    FASTNETMON_PACKAGES.map(fastNetMonService).flatMap(({ getBanlist, executeBan, executeUnBan }) => [
+      [getBanlist.path, READ],
+      [executeBan.path, OPERATE],
+      [executeUnBan.path, OPERATE],
+    ]),
+  )
 }
 
 /** A method that is not on the list is nobody's. */

@@ -2,7 +2,7 @@
 import { FlowdamError, type Logger, parsePrefix } from '@flowdam/common'
 import type { BanServiceServer } from '@flowdam/proto'
 import type { Metadata } from '@grpc/grpc-js'
-import { callerOf } from '../access/caller.js'
+import { callerOf, FASTNETMON_CALLER } from '../access/caller.js'
 import type { Bans } from '../bans/bans.js'
 import type { Detector } from '../detect/detector.js'
 import { NO_RATES } from '../detect/sample.js'
@@ -16,7 +16,7 @@ const DEFAULT_LIST = 100
 const MOST_LIST = 10_000
 const LONGEST_BAN_S = 366 * 86_400
 /** Names in a ban's history that are no person's. */
-const OURS = new Set(['detector', 'guard'])
+const OURS = new Set(['detector', 'guard', FASTNETMON_CALLER])
 
 export function banService(bans: Bans, detector: Detector, log: Logger): BanServiceServer {
   return {

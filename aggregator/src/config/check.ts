@@ -38,6 +38,14 @@ function checkListen(config: AggregatorConfig): ConfigIssue[] {
       message: `nobody shows one: configure ${api.listen ? "'api.tls.ca'" : "'tls'"}`,
     })
   }
+  const { fastnetmon_api: fastNetMon } = config
+  // Also where an operator insists on plaintext: whoever reaches this port can ban.
+  if (fastNetMon && !isLoopback(fastNetMon.host)) {
+    issues.push({
+      path: ['fastnetmon_api'],
+      message: `${formatHostPort(fastNetMon)} can be reached from other machines, and FastNetMon's API asks nobody who he is: listen on 127.0.0.1`,
+    })
+  }
   if (insecure) return issues
   if (api.listen && !api.tls && !isLoopback(api.listen.host)) {
     issues.push({

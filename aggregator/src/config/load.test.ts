@@ -148,6 +148,11 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
     assert.equal(complaints(open).length, 2)
     assert.match(complaints(open)[0] ?? '', /^2:11: listen\.grpc: 0\.0\.0\.0:50060 can be reached/)
     assert.deepEqual(complaints(`${open}insecure: true\n`), [])
+    assert.match(
+      String(complaints(`${NETWORKS}insecure: true\nfastnetmon_api: 0.0.0.0:50052\n`)),
+      /fastnetmon_api: 0\.0\.0\.0:50052 can be reached from other machines/,
+    )
+    assert.deepEqual(complaints(`${NETWORKS}fastnetmon_api: 127.0.0.1:50052\n`), [])
     assert.equal(complaints(`${open}tls: { ca: a, cert: b, key: c }\n`).length, 1)
   })
 

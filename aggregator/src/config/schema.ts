@@ -194,6 +194,7 @@ export const aggregatorSchema = z.strictObject({
   insecure: z.boolean().default(false),
   tls: zTls.optional(),
   api: zApi.prefault({}),
+  fastnetmon_api: zHostPort.optional(),
   state: z.string().default('/var/lib/flowdam'),
   networks: z.array(zPrefix).min(1, 'name at least one network: nothing else is counted or banned'),
   exempt: z.array(zPrefix).default([]),
