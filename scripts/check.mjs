@@ -13,6 +13,8 @@ Types, lint, format, contracts and unit tests. Needs \`npm ci\` and nothing else
 if (process.argv.includes('--help')) {
   process.stdout.write(HELP)
 } else {
+  // The state machine's model takes a minute in full; npm test has it.
+  process.env.FLOWDAM_MODEL_RUNS ??= '150'
   const report = new Report()
   checkStatically(report)
   report.ring('unit')
