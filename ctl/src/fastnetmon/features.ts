@@ -30,6 +30,19 @@ const FEATURES: readonly Feature[] = [
     keys: ['logging_remote_syslog_server', 'logging_remote_syslog_port'],
     on: missing('no syslog over the network: have the journal forwarded (rsyslog, systemd-journal-upload)'),
   },
+  // The same, as they were written before 1.2.
+  {
+    switch: 'logging:local_syslog_logging',
+    what: 'local syslog',
+    keys: [],
+    on: changed('the daemons log JSON lines on standard error, which systemd puts into the journal'),
+  },
+  {
+    switch: 'logging:remote_syslog_logging',
+    what: 'remote syslog',
+    keys: ['logging:remote_syslog_server', 'logging:remote_syslog_port'],
+    on: missing('no syslog over the network: have the journal forwarded (rsyslog, systemd-journal-upload)'),
+  },
   {
     switch: 'redis_enabled',
     also: 'yes',
@@ -91,6 +104,7 @@ const FEATURES: readonly Feature[] = [
       'clickhouse_metrics_username',
       'clickhouse_metrics_password',
       'clickhouse_metrics_push_period',
+      'clickhouse_metrics_per_protocol_counters',
     ],
     on: changed(
       "store.fastnetmon_tables: the same tables in our own store; for your server set store to engine 'clickhouse' (HTTP port, docs/store.md)",
@@ -105,13 +119,18 @@ const FEATURES: readonly Feature[] = [
   {
     switch: 'sflow',
     what: 'sFlow',
-    keys: ['sflow_host', 'sflow_port', 'sflow_read_packet_length_from_ip_header'],
+    keys: [
+      'sflow_host',
+      'sflow_port',
+      'sflow_read_packet_length_from_ip_header',
+      'sflow_extract_tunnel_traffic',
+    ],
     on: missing('sFlow is not read: put an agent where the traffic passes, or at a mirror port'),
   },
   {
     switch: 'mirror',
     what: 'the PF_RING mirror',
-    keys: [],
+    keys: ['pfring_sampling_ratio', 'enable_pf_ring_zc_mode'],
     on: changed(`an agent counts by XDP instead: agent.yaml (${CAPTURE})`),
   },
   {
@@ -120,6 +139,7 @@ const FEATURES: readonly Feature[] = [
     keys: [
       'mirror_af_packet_custom_sampling_rate',
       'mirror_af_packet_fanout_mode',
+      'afpacket_strict_cpu_affinity',
       'af_packet_read_packet_length_from_ip_header',
     ],
     on: changed(`an agent counts by XDP instead: agent.yaml (${CAPTURE})`),

@@ -130,6 +130,15 @@ const RULES: Readonly<Record<string, Rule>> = {
       'window of the thresholds: a sum, not a moving average; a flood of 5 times the threshold is noticed in a fifth of it. Shorten it to 1s for faster bans',
     ),
   ),
+  average_calculation_time_for_subnets: always(
+    irrelevant('subnets have thresholds of their own, carpet, with the same window'),
+  ),
+  enable_subnet_counters: offOr(
+    'enable_subnet_counters',
+    changed(
+      'hostgroups are counted in total always (metrics, `flowdam top`); other prefixes are by thresholds of carpet',
+    ),
+  ),
   speed_calculation_delay: always(
     irrelevant('agents tell ten times a second: detect_interval in agent.yaml'),
   ),
@@ -139,6 +148,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     'collect_attack_pcap_dumps',
     missing('no packets are kept; every flow of the attack is (`flowdam attacks show`, `flowdam flows`)'),
   ),
+  process_pcap_attack_dumps_with_dpi: offOr(
+    'process_pcap_attack_dumps_with_dpi',
+    missing('no packets are kept or inspected; the type of an attack comes from its counters'),
+  ),
+  graphite_number_of_ips: always(ignored('FastNetMon has not used it for long')),
   exabgp: exabgp((conf) =>
     conf.isOn('exabgp_announce_host')
       ? translated('hook exabgp, which writes the same lines to the same pipe')
