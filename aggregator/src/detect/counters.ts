@@ -5,7 +5,7 @@ import { IdleQueue } from './idle-queue.js'
 import type { Policy, PolicySet } from './policies.js'
 import { RowMemory, RowWord } from './row-memory.js'
 import { ENTRY_WORDS, type Slice } from './slice.js'
-import { BLOCK, type Released, SlidingWindow } from './window.js'
+import { BLOCK, type Released, SlidingWindow, WINDOW_SLACK } from './window.js'
 
 export interface CountersOptions {
   /** Most addresses with counters at the same time; 256 bytes each and window (32 more for each vector), plus 80. */
@@ -93,6 +93,11 @@ export class Counters {
 
   get heldEntries(): number {
     return this.#heldEntries
+  }
+
+  /** By how much the shortest window may be longer than asked for. */
+  get slackMs(): number {
+    return WINDOW_SLACK * (this.windows[0]?.windowMs ?? 0)
   }
 
   policyOfRow(row: number): Policy {

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { parsePrefix } from '@flowdam/common'
 import { ATTACK_VECTORS, DeltaClass } from '@flowdam/proto'
 import fc from 'fast-check'
+import type { AgentInfo } from '../contracts.js'
 import { delta, hostDeltas } from '../testing/delta-agent.js'
 import type { Detection } from './detection.js'
 import { Detector } from './detector.js'
@@ -40,6 +41,8 @@ function scene(set: PolicySet) {
     detector,
     detections,
     send,
+    /** Messages that went elsewhere. */
+    skip: (agent: string, messages: number) => seqs.set(agent, (seqs.get(agent) ?? 0) + messages),
     wait: (ms: number) => {
       now += ms
       return now
@@ -182,6 +185,103 @@ describe('detector', () => {
     loud.wait(10_000)
     loud.send('edge1', 10_000, [delta(VICTIM, 250_000, 15_000_000)])
     assert.equal(loud.detections[0]?.value, 25_000)
+  })
+
+  it('spreads all parts of a merged message over the time that it covers', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(1000, 1000)
+    s.wait(10_000)
+    // 150 000 packets to each of two addresses, over ten seconds, too many addresses for one message.
+    s.send('edge1', 10_000, [delta('203.0.113.8', 150_000, 9_000_000)])
+    s.send('edge1', 0, [delta(VICTIM, 150_000, 9_000_000)])
+    assert.equal(s.detections.length, 0)
+    s.wait(100)
+    s.send('edge1', 100, [delta('203.0.113.8', 3000, 180_000)])
+    s.send('edge1', 0, [delta(VICTIM, 3000, 180_000)])
+    assert.equal(s.detector.host(VICTIM)?.rates.incoming.all.pps, 3000)
+  })
+
+  it('lets the parts of a message leave the window together', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    for (let i = 0; i < 50; i++) {
+      s.wait(200)
+      s.send('edge1', 200, [delta('203.0.113.8', 3800, 228_000)])
+      s.wait(3)
+      s.send('edge1', 0, [delta(VICTIM, 3800, 228_000)])
+      s.wait(-3)
+    }
+    assert.equal(s.detections.length, 0)
+    s.wait(200)
+    s.send('edge1', 200, [delta('203.0.113.8', 10_000, 600_000)])
+    s.send('edge1', 0, [delta(VICTIM, 10_000, 600_000)])
+    const found = s.detections.find(({ target }) => target === VICTIM)
+    assert.equal(found?.value, 50_000)
+    assert.equal(found?.mix.packets, 10_000)
+  })
+
+  it('makes no flood of a part whose beginning another process got', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.send('edge1', 0, [delta(VICTIM, 1_000_000, 60_000_000)])
+    assert.equal(s.detections.length, 0)
+    s.traffic(3000, 30_000)
+    assert.ok(s.detections.length > 0)
+  })
+
+  it('tells what a flood is made of though another agent’s messages just came all at once', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    const quiet = [delta('203.0.113.8', 100, 6000)]
+    // Three seconds late, long enough to be taken for current; then the queue on the way is gone.
+    s.traffic(3000, 1000)
+    for (let i = 0; i < 100; i++) {
+      s.wait(100)
+      s.send('edge2', 100, quiet)
+      s.wait(30)
+      s.send('edge1', 100, quiet)
+    }
+    for (let i = 0; i < 40; i++) {
+      s.wait(100)
+      s.send('edge1', 100, quiet)
+      s.send('edge2', 100, quiet)
+    }
+    s.wait(110)
+    for (let i = 0; i < 31; i++) s.send('edge1', 100, quiet)
+    s.send('edge2', 100, [delta(VICTIM, 30_000, 1_800_000)])
+    assert.equal(s.detections[0]?.mix.packets, 30_000)
+    assert.equal(s.detections[0]?.value, 300_000)
+  })
+
+  it('sees a flood that began while the stream was away at once when it is back', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000)
+    s.wait(2100)
+    s.detector.onAgentState({ id: 'edge1' } as AgentInfo, 'connected')
+    // What was under way, and what added up since.
+    s.send('edge1', 100, [delta(VICTIM, 4000, 240_000)])
+    s.send('edge1', 2000, [delta(VICTIM, 80_000, 4_800_000)])
+    assert.equal(s.detections[0]?.value, 40_000)
+  })
+
+  it('counts an agent that comes back from another aggregator at once', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000)
+    s.wait(3_600_000)
+    s.skip('edge1', 36_000)
+    s.traffic(500, 100_000)
+    assert.ok(s.detections.length > 0)
+  })
+
+  it('has no more slack than its shortest window, though messages come every 10 ms', () => {
+    for (const window of [100, 200, 1000]) {
+      const s = scene(policies({ pps: 20_000 }, window))
+      for (let round = 0; round < 5; round++) {
+        // A delay that begins, stays, and ends.
+        s.wait(20)
+        s.traffic(3000, 19_000, () => 10)
+        for (let i = 0; i < 2; i++) s.send('edge1', 10, [delta(VICTIM, 190, 11_400)])
+        s.traffic(3000, 19_000, () => 10)
+      }
+      assert.equal(s.detections.length, 0, `${window} ms`)
+    }
   })
 
   it('adds up what several agents see', () => {

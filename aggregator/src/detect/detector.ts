@@ -136,7 +136,6 @@ export class Detector implements DeltaSink {
   }
 
   onAgentState(agent: AgentInfo, event: AgentEvent): void {
-    if (event === 'connected') this.#timelines.get(agent.id)?.timeline.reset()
     if (event === 'disconnected') this.#attendance.left(agent.id, this.#clock())
   }
 
@@ -148,11 +147,12 @@ export class Detector implements DeltaSink {
       agent = { timeline: new Timeline(), lastSeq: 0 }
       this.#timelines.set(agentId, agent)
     }
-    // The agent's process started anew.
-    if (deltas.seq <= agent.lastSeq) agent.timeline.reset()
+    // The agent's process started anew, or another aggregator had it meanwhile. A reconnect alone changes nothing: what was
+    // not confirmed comes again, and what was not sent is merged.
+    if (deltas.seq !== agent.lastSeq + 1) agent.timeline.reset()
     agent.lastSeq = deltas.seq
     const coversMs = deltas.coversUs / 1000
-    const place = agent.timeline.place(coversMs, now)
+    const place = agent.timeline.place(coversMs, now, this.#counters.slackMs)
     const slice = new Slice(place, deltas.entries, deltas.incoming, deltas.outgoing)
     this.#counters.add(slice, now)
     this.messages++

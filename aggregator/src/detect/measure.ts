@@ -17,12 +17,10 @@ export function measure(
   averages: HostRates,
   { limit, rate, ratio }: Worst,
 ): Measured {
-  const slices = [...window.slices()]
+  const slices = [...window.slices()].filter(({ coversMs }) => coversMs > 0)
   const newest = slices.reduce<Slice | undefined>((a, b) => (a && a.endMs > b.endMs ? a : b), undefined)
-  const recent =
-    newest && newest.coversMs > 0
-      ? slices.filter((slice) => slice.endMs > (newest.startMs + newest.endMs) / 2)
-      : []
+  const middle = newest ? (newest.startMs + newest.endMs) / 2 : 0
+  const recent = slices.filter((slice) => slice.endMs > middle)
   const longest = Math.max(0, ...recent.map((slice) => slice.coversMs))
   const sums = sumEntries(recent, which, layout)
   const latest = longest > 0 ? ratesOf(sums, 0, longest) : NO_RATES

@@ -2,8 +2,6 @@
 
 /** Regular progress after which an older smallest delay is forgotten; it is remembered for one to two of these. */
 const RENEW_MS = 1000
-/** Timers and a delay that shrinks a little may make intervals overlap by this much in all; the window has as much slack. */
-const OVERLAP_MS = 20
 
 /** Where a message's packets count. */
 export interface Place {
@@ -33,14 +31,18 @@ export class Timeline {
   #progressMs = 0
   #endMs = Number.NEGATIVE_INFINITY
   #overlapMs = 0
-  #share = 1
+  #last: Place | undefined
 
-  /** Forgets the past: the agent started anew or came back. */
+  /** Forgets the past: what comes next does not go on where the last message ended. */
   reset(): void {
     this.#anchored = false
+    this.#last = undefined
   }
 
-  place(coversMs: number, now: number): Place {
+  /** `slackMs`: intervals may overlap by so much in all, for timers and a delay that shrinks a little. */
+  place(coversMs: number, now: number, slackMs: number): Place {
+    // A further part of the message before covers what that covers. Where nobody knows what that is, it does not count.
+    if (coversMs === 0) return this.#last ?? { startMs: now, endMs: now, share: 0 }
     this.#accounted += coversMs
     const delay = now - this.#accounted
     if (!this.#anchored) {
@@ -59,24 +61,21 @@ export class Timeline {
       this.#smallest = delay
       this.#progressMs = 0
     }
-    return this.#fit(coversMs, Math.max(end, this.#endMs))
+    this.#last = this.#fit(coversMs, Math.max(end, this.#endMs), slackMs)
+    return this.#last
   }
 
   /** Intervals of one agent lie side by side. */
-  #fit(coversMs: number, end: number): Place {
-    // A further part of the message before.
-    if (coversMs === 0) return { startMs: end, endMs: end, share: this.#share }
+  #fit(coversMs: number, end: number, slackMs: number): Place {
     const overlap = this.#endMs - (end - coversMs)
     this.#endMs = end
     if (overlap <= 0) {
       this.#overlapMs = Math.max(0, this.#overlapMs + overlap)
-      this.#share = 1
       return { startMs: end - coversMs, endMs: end, share: 1 }
     }
-    const allowed = Math.min(overlap, OVERLAP_MS - this.#overlapMs)
+    const allowed = Math.min(overlap, Math.max(0, slackMs - this.#overlapMs))
     this.#overlapMs += allowed
-    const placedMs = coversMs - (overlap - allowed)
-    this.#share = Math.max(0, placedMs / coversMs)
-    return { startMs: end - Math.max(0, placedMs), endMs: end, share: this.#share }
+    const placedMs = Math.max(0, coversMs - (overlap - allowed))
+    return { startMs: end - placedMs, endMs: end, share: placedMs / coversMs }
   }
 }
