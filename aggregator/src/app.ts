@@ -5,40 +5,19 @@ import {
   createLogger,
   FlowdamError,
   type Health,
-  type HealthState,
   type HostPort,
   HttpEndpoint,
   type Logger,
   parsePrefix,
 } from '@flowdam/common'
-import {
-  type Config as AgentConfig,
-  AttackServiceService,
-  AuditServiceService,
-  BanServiceService,
-  BaselineServiceService,
-  ConfigServiceService,
-  FASTNETMON_PACKAGES,
-  FlowServiceService,
-  fastNetMonService,
-  HostServiceService,
-  StatusServiceService,
-} from '@flowdam/proto'
-import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { ApiAccess } from './access/access.js'
-import { apiAttack, attackService } from './api/attack-service.js'
-import { auditService } from './api/audit-service.js'
-import { banService } from './api/ban-service.js'
-import { baselineService } from './api/baseline-service.js'
-import { type ConfigInForce, configService } from './api/config-service.js'
-import { flowService } from './api/flow-service.js'
-import { hostService } from './api/host-service.js'
-import { HealthService, reflectionServices } from './api/standard-services.js'
-import { statusService } from './api/status-service.js'
-import { RowArchive } from './archive.js'
+import { apiAttack } from './api/attack-service.js'
+import type { ConfigInForce } from './api/config-service.js'
+import { GrpcServers } from './api/servers.js'
+import { apiServices } from './api/services.js'
+import { AttackArchive } from './attacks/archive.js'
 import { Attacks } from './attacks/attacks.js'
 import { FlowTap } from './attacks/detail/flow-tap.js'
-import { ABANDONED_MS, attackRow, endAbandoned, storedAttacks } from './attacks/history.js'
 import { AttackJournal } from './attacks/journal.js'
 import { attackedPrefixes } from './attacks/targets.js'
 import { BanArchive } from './bans/archive.js'
@@ -47,11 +26,13 @@ import { Bans } from './bans/bans.js'
 import { DropRules } from './bans/drop-rules.js'
 import { Journal } from './bans/journal.js'
 import { policiesOf } from './config/load.js'
+import { agentConfigOf, hooksOf } from './config/parts.js'
 import { diffConfig } from './config/present.js'
 import { ruleOrigin } from './config/rule-origin.js'
 import { banRulesOf } from './config/rules.js'
 import type { AggregatorConfig } from './config/schema.js'
 import { type AgentInfo, newFlowCounters } from './contracts.js'
+import { CountedDrops } from './counted-drops.js'
 import { Baselines } from './detect/baseline/baselines.js'
 import type { Detection } from './detect/detection.js'
 import { Detector } from './detect/detector.js'
@@ -59,16 +40,12 @@ import type { Direction, Metric } from './detect/slots.js'
 import { DropCounter } from './drops.js'
 import { fastNetMonApi } from './fastnetmon/api-service.js'
 import { MetricWriter } from './fastnetmon/metric-writer.js'
-import { FlowQueries } from './flows/queries.js'
-import { TalkerQueries } from './flows/talkers.js'
-import { Turns } from './flows/turns.js'
+import { aggregatorHealth } from './health.js'
 import { attackDocument } from './hooks/attack-document.js'
 import { HookLauncher } from './hooks/launcher.js'
-import { type Hook, HookRunner } from './hooks/runner.js'
+import { HookRunner } from './hooks/runner.js'
 import { HookUpdates } from './hooks/updates.js'
-import { GrpcEndpoint } from './ingest/endpoint.js'
 import { IngestServer } from './ingest/server.js'
-import { ServerTls } from './ingest/tls.js'
 import { aggregatorMetrics } from './metrics.js'
 import { SourceRegistry } from './sources/registry.js'
 import { Spool } from './spool/spool.js'
@@ -78,13 +55,6 @@ import { prepareStoreFolder, Store, schemaOptions } from './store/store.js'
 
 /** How long a stop waits for hooks that run. */
 const HOOKS_STOP_MS = 5000
-/** How often the health service looks at the store. */
-const HEALTH_EVERY_MS = 1000
-/** What the health service knows beside the aggregator as a whole. */
-const API_SERVICES = ['Status', 'Host', 'Baseline', 'Ban', 'Attack', 'Flow', 'Config', 'Audit'].map(
-  (name) => `flowdam.v1.${name}Service`,
-)
-
 /** What a reload cannot change. */
 const FIXED = ['listen', 'fastnetmon_api', 'insecure', 'tls', 'state', 'store', 'detect'] as const
 const FIXED_API = ['listen', 'tls', 'audit'] as const
@@ -109,21 +79,12 @@ export class Aggregator {
   #config: AggregatorConfig
   readonly #sources: SourceRegistry
   readonly #archive: BanArchive
-  readonly #attackArchive: RowArchive
+  readonly #attackArchive: AttackArchive
   readonly access: ApiAccess
-  readonly #grpc: GrpcEndpoint
-  /** The same as #grpc unless the API has a port of its own. */
-  readonly #apiEndpoint: GrpcEndpoint
-  /** Only where FastNetMon's clients are to be answered. */
-  readonly #fastNetMonEndpoint: GrpcEndpoint | undefined
-  readonly #health = new HealthService(['', ...API_SERVICES])
-  readonly #tls: ServerTls | undefined
-  readonly #apiTls: ServerTls | undefined
-  #healthTimer: NodeJS.Timeout | undefined
+  readonly #servers: GrpcServers
   readonly #http: HttpEndpoint
   readonly #journal: Journal
   readonly #launcher: HookLauncher
-  #attackSweep: NodeJS.Timeout | undefined
   /** Only where FastNetMon's tables are asked for. */
   readonly #metricWriter: MetricWriter | undefined
   readonly #stops: (() => void | Promise<void>)[] = []
@@ -131,8 +92,6 @@ export class Aggregator {
   readonly #file: string
   #loadedUnixMs = Date.now()
   #needRestart: readonly string[] = []
-  /** Losses already counted in `drops`. */
-  #countedLosses = { notProtected: 0, tableFull: 0, prefixesFull: 0, refused: 0, evicted: 0, damagedFiles: 0 }
 
   /** `file` is where the configuration came from, for who asks. */
   constructor(config: AggregatorConfig, log: Logger = createLogger('flowdam-aggregator'), file = '') {
@@ -213,7 +172,12 @@ export class Aggregator {
       journal: new AttackJournal(join(config.state, 'attacks.jsonl'), part('attacks')),
       log: part('attacks'),
     })
-    this.#attackArchive = new RowArchive('attacks', (row) => this.#record('attacks', row), part('attacks'))
+    this.#attackArchive = new AttackArchive({
+      attacks: this.attacks,
+      store: this.store,
+      record: (row) => this.#record('attacks', row),
+      log: part('attacks'),
+    })
     this.ingest = new IngestServer({
       deltas: this.detector,
       batches: flowTap,
@@ -230,29 +194,7 @@ export class Aggregator {
       log: part('bans'),
     })
     this.#archive = new BanArchive(this.bans, (row) => this.#record('bans', row), part('bans'))
-    this.#tls = config.tls && new ServerTls({ files: config.tls, drops, log: part('tls') })
     this.access = new ApiAccess(config, part('api'))
-    const interceptors = [this.access.gate.interceptor]
-    this.#grpc = new GrpcEndpoint({
-      listen: config.listen.grpc,
-      tls: this.#tls,
-      interceptors,
-      drops,
-      log: part('grpc'),
-    })
-    const { listen: apiListen, tls: apiTls, limits } = config.api
-    this.#apiTls = apiTls && new ServerTls({ files: apiTls, drops, log: part('tls') })
-    this.#apiEndpoint = apiListen
-      ? new GrpcEndpoint({
-          listen: apiListen,
-          tls: this.#apiTls,
-          interceptors,
-          drops,
-          // Beyond the limit itself, so that the gate sees what is over it.
-          maxMessageBytes: limits.message * 4,
-          log: part('grpc'),
-        })
-      : this.#grpc
     const { detector, bans, attacks, hooks } = this
     const { fastnetmon_tables: metricTables } = config.store
     if (metricTables) {
@@ -267,67 +209,40 @@ export class Aggregator {
         log: part('fastnetmon'),
       })
     }
-    if (config.fastnetmon_api) {
-      const { fastNetMonGate: gate } = this.access
-      this.#fastNetMonEndpoint = new GrpcEndpoint({
-        listen: config.fastnetmon_api,
-        interceptors: [gate.interceptor],
-        maxMessageBytes: limits.message * 4,
-        drops,
-        log: part('fastnetmon'),
-      })
-      const service = fastNetMonApi(bans, detector, part('fastnetmon'))
-      for (const name of FASTNETMON_PACKAGES)
-        this.#fastNetMonEndpoint.add(gate.guarded(fastNetMonService(name)), service)
-    }
     const agents = () => this.ingest.agents()
     const storeStatus = () => this.store.status()
-    const counted = new CountedDrops(drops, () => this.#countLosses())
-    const api = part('api')
-    this.#grpc.add(this.ingest.definition, this.ingest.service)
-    this.#offer(
-      StatusServiceService,
-      statusService(
+    const counted = new CountedDrops(drops, detector, this.baselines)
+    this.#servers = new GrpcServers({
+      config,
+      access: this.access,
+      ingest: this.ingest,
+      drops,
+      storeReady: () => this.store.isReady,
+      log: part,
+    })
+    this.#servers.offer(
+      apiServices(
         {
           startedUnixMs: this.#startedUnixMs,
           detector,
+          baselines: this.baselines,
           bans,
           attacks,
+          store: this.store,
           drops: counted,
           flows,
           agents,
           ledger: () => this.ingest.ledger(),
           storeStatus,
+          audit: this.access.audit,
+          ruleOf,
+          config: () => this.#config,
+          configInForce: () => this.#configInForce(),
         },
-        api,
+        part,
       ),
     )
-    this.#offer(
-      HostServiceService,
-      hostService(detector, bans, api, { ruleOf, attacks: () => attacks.active() }),
-    )
-    this.#offer(
-      BaselineServiceService,
-      baselineService(this.baselines, () => this.#config, part('baselines')),
-    )
-    this.#offer(BanServiceService, banService(bans, detector, api))
-    this.#offer(
-      AttackServiceService,
-      attackService(attacks, (what) => storedAttacks(this.store, what), api),
-    )
-    const turns = new Turns()
-    this.#offer(
-      FlowServiceService,
-      flowService(
-        { flows: new FlowQueries(this.store, turns), talkers: new TalkerQueries(this.store, turns) },
-        api,
-      ),
-    )
-    this.#offer(
-      ConfigServiceService,
-      configService(() => this.#configInForce(), api),
-    )
-    this.#offer(AuditServiceService, auditService(this.access.audit, api))
+    this.#servers.offerFastNetMon(() => fastNetMonApi(bans, detector, part('fastnetmon')))
     this.#http = new HttpEndpoint({
       listen: config.listen.http,
       registry: addStoreMetrics(
@@ -353,12 +268,12 @@ export class Aggregator {
 
   /** Bound address of gRPC; the port is the real one when 0 was configured. */
   get grpcAddress(): HostPort {
-    return this.#grpc.address
+    return this.#servers.address
   }
 
   /** That of gRPC, unless the API has a port of its own. */
   get apiAddress(): HostPort {
-    return this.#apiEndpoint.address
+    return this.#servers.apiAddress
   }
 
   get httpAddress(): HostPort {
@@ -378,7 +293,7 @@ export class Aggregator {
       [() => this.spool.start(), () => this.spool.stop()],
       [() => this.store.start(), () => this.store.stop()],
       [() => this.#archive.start(), () => this.#archive.stop()],
-      [() => this.#archiveAttacks(), () => this.#stopAttackArchive()],
+      [() => this.#attackArchive.start(), () => this.#attackArchive.stop()],
       [() => this.#launcher.start(), () => this.#launcher.stop()],
       [() => this.bans.start(), () => this.bans.stop()],
       [() => {}, () => this.hooks.stop(HOOKS_STOP_MS)],
@@ -389,13 +304,7 @@ export class Aggregator {
       [() => this.detector.start(), () => this.detector.stop()],
       [() => this.#metricWriter?.start(), () => this.#metricWriter?.stop()],
       [() => this.ingest.start(), () => this.ingest.stop()],
-      [() => this.#addStandardServices(), () => clearInterval(this.#healthTimer)],
-      [() => this.#grpc.start(), () => this.#grpc.stop()],
-      [
-        () => (this.#apiEndpoint === this.#grpc ? undefined : this.#apiEndpoint.start()),
-        () => this.#apiEndpoint.stop(),
-      ],
-      [() => this.#fastNetMonEndpoint?.start(), () => this.#fastNetMonEndpoint?.stop()],
+      [() => this.#servers.start(), () => this.#servers.stop()],
       [() => this.#http.start(), () => this.#http.stop()],
     ]
     try {
@@ -436,8 +345,7 @@ export class Aggregator {
     this.dropRules.refresh()
     this.detector.reconfigure(policiesOf(config))
     this.ingest.setConfig(agentConfigOf(config))
-    this.#tls?.reload()
-    this.#apiTls?.reload()
+    this.#servers.reloadCertificates()
     return needRestart
   }
 
@@ -459,71 +367,20 @@ export class Aggregator {
     }
   }
 
-  /** A service of the API, behind the gate. */
-  #offer(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
-    this.#apiEndpoint.add(this.access.gate.guarded(service), implementation)
-  }
-
-  #addStandardServices(): void {
-    for (const [service, implementation] of [...this.#health.services, ...reflectionServices()]) {
-      this.#offer(service, implementation)
-    }
-    let before = ''
-    const look = () => {
-      const status = this.store.isReady ? 'SERVING' : 'NOT_SERVING'
-      if (status !== before) this.#health.set('flowdam.v1.FlowService', status)
-      before = status
-    }
-    look()
-    this.#healthTimer = setInterval(look, HEALTH_EVERY_MS)
-    this.#healthTimer.unref()
-  }
-
   health(): Health {
-    const store = this.store.status()
-    const spool = this.spool.status()
-    const journal = this.#journal.lastError
-    const audit = this.access.audit.lastError
-    const brake = this.bans.brake
-    const parts = {
-      store: store.state as HealthState,
-      spool: spool.state,
-      audit: audit === '' ? ('ok' as const) : ('degraded' as const),
-      bans: journal === '' && brake.state === 'running' ? ('ok' as const) : ('degraded' as const),
-    }
-    return {
-      // A part may fail and detection goes on: nobody should cut the aggregator off for it.
-      state: Object.values(parts).every((state) => state === 'ok') ? 'ok' : 'degraded',
-      parts,
-      ...(store.lastError ? { storeError: store.lastError } : {}),
-      ...(spool.lastError ? { spoolError: spool.lastError } : {}),
-      ...(journal ? { journalError: journal } : {}),
-      ...(audit ? { auditError: audit } : {}),
-      agents: this.ingest.connected,
-      bans: this.bans.activeCount,
-      ...(brake.state === 'running'
-        ? {}
-        : { bansStopped: `${brake.state} by ${brake.who}: ${brake.reason}` }),
-    }
+    return aggregatorHealth({
+      store: this.store,
+      spool: this.spool,
+      journal: this.#journal,
+      audit: this.access.audit,
+      bans: this.bans,
+      ingest: this.ingest,
+    })
   }
 
   async #record(table: 'bans' | 'attacks', row: object): Promise<void> {
     if (!this.store.isReady) throw new FlowdamError('FD_STORE_NOT_READY', 'the store is not open')
     await this.store.record(table, row)
-  }
-
-  #archiveAttacks(): void {
-    this.attacks.watch(({ attack, atUnixMs }) =>
-      this.#attackArchive.put(attack.id, attackRow(attack, atUnixMs)),
-    )
-    const sweep = () => endAbandoned(this.store, (row) => this.#record('attacks', row)).catch(() => undefined)
-    this.#attackSweep = setInterval(sweep, ABANDONED_MS)
-    this.#attackSweep.unref()
-  }
-
-  async #stopAttackArchive(): Promise<void> {
-    clearInterval(this.#attackSweep)
-    await this.#attackArchive.stop()
   }
 
   /** The ban first in effect: what is done for the record takes microseconds and waits for nothing. */
@@ -552,77 +409,13 @@ export class Aggregator {
       })
     }
   }
-
-  /** The detector counts for itself, in its hot path; what it lost becomes part of the one list of drops. */
-  #countLosses(): void {
-    const { notProtected, tableFull, prefixesFull } = this.detector.losses
-    const { refused, evicted, damagedFiles } = this.baselines.losses
-    this.drops.add('detect', 'not_protected', notProtected - this.#countedLosses.notProtected)
-    this.drops.add('detect', 'table_full', tableFull - this.#countedLosses.tableFull)
-    this.drops.add('detect', 'prefixes_full', prefixesFull - this.#countedLosses.prefixesFull)
-    this.drops.add('detect', 'baseline_full', refused - this.#countedLosses.refused)
-    this.drops.add('detect', 'baseline_evicted', evicted - this.#countedLosses.evicted)
-    this.drops.add('detect', 'baseline_damaged', damagedFiles - this.#countedLosses.damagedFiles)
-    this.#countedLosses = { notProtected, tableFull, prefixesFull, refused, evicted, damagedFiles }
-  }
-}
-
-/** The drops, with the detector's brought up to date before each look. */
-class CountedDrops extends DropCounter {
-  readonly #drops: DropCounter
-  readonly #update: () => void
-
-  constructor(drops: DropCounter, update: () => void) {
-    super()
-    this.#drops = drops
-    this.#update = update
-  }
-
-  override get(...which: Parameters<DropCounter['get']>): number {
-    this.#update()
-    return this.#drops.get(...which)
-  }
-
-  override snapshot(): ReturnType<DropCounter['snapshot']> {
-    this.#update()
-    return this.#drops.snapshot()
-  }
 }
 
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
   return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>
 }
 
-function agentConfigOf(config: AggregatorConfig): AgentConfig {
-  return {
-    networks: config.networks.map((prefix) => prefix.text),
-    exemptRemote: config.exempt_remote.map((prefix) => prefix.text),
-    pace: {
-      detectIntervalMs: config.agents.detect_interval ?? 0,
-      exportIntervalMs: config.agents.export_interval ?? 0,
-      exportRate: config.agents.export_rate ?? 0,
-    },
-  }
-}
-
 /** Quiet is only believed while every agent that we know of can tell of an attack. */
 function isWatched(agents: readonly AgentInfo[]): boolean {
   return agents.length > 0 && agents.every(({ connected }) => connected)
-}
-
-function hooksOf(config: AggregatorConfig): Hook[] {
-  return config.hooks.map(
-    ({ name, run = [], url, format, timeout, retries, backoff, updates = 0, ...rest }) => ({
-      name,
-      run,
-      url,
-      headers: rest.headers,
-      format,
-      timeoutMs: timeout,
-      retries,
-      backoffMs: backoff,
-      updatesMs: updates,
-      env: rest.env,
-    }),
-  )
 }
