@@ -4,6 +4,6 @@ import type { HookNames } from './levels.js'
 
 /** What carries bans out. Must return at once. */
 export interface BanActions {
-  /** `decidedAt` is performance.now() of the decision. */
-  run(action: HookAction, ban: Ban, decidedAt: number, hooks: HookNames): void
+  /** `decidedAt` is performance.now() of the decision. Those of `except` are left out. */
+  run(action: HookAction, ban: Ban, decidedAt: number, hooks: HookNames, except?: HookNames): void
 }

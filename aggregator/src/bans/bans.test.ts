@@ -198,6 +198,23 @@ describe('bans', () => {
     s.bans.stop()
   })
 
+  it('made in dry run end with it, so that an attack that goes on is banned for real; those before it are announced again', () => {
+    for (const how of ['reload', 'restart']) {
+      const s = new Scene(RULES)
+      s.detect('203.0.113.8')
+      s.restart({ ...RULES, dryRun: true })
+      s.detect('203.0.113.9')
+      // A speaker that was restarted meanwhile.
+      s.router.clear()
+      if (how === 'reload') s.bans.reconfigure(RULES)
+      else s.restart(RULES)
+      assert.deepEqual([...s.router], ['203.0.113.8/32'], how)
+      assert.equal(s.detect('203.0.113.9').outcome, 'banned', how)
+      assert.deepEqual([...s.router], ['203.0.113.8/32', '203.0.113.9/32'], how)
+      s.bans.stop()
+    }
+  })
+
   it('removed by a person are not made again by the detector until the hold-off ends, across a restart', () => {
     const s = new Scene({ ...RULES, holdOffMs: 60_000 })
     s.bans.detected(detection('203.0.113.9'))
@@ -456,7 +473,9 @@ describe('bans', () => {
           for (const [text, { until }] of model) if (until <= s.now) model.delete(text)
         }
         const forbid = () => {
-          for (const text of model.keys()) if (!mayBan(text)) model.delete(text)
+          for (const [text, { dryRun }] of model) {
+            if (!mayBan(text) || (dryRun && !s.rules.dryRun)) model.delete(text)
+          }
         }
         for (const event of script) {
           steps++
@@ -510,8 +529,10 @@ describe('bans', () => {
                 return [ban.prefix, { until: ban.untilUnixMs, dryRun: ban.dryRun }]
               }),
             )
-            for (const [text, { until }] of before) {
-              if (mayBan(text) && until - 3000 > s.now) assert.ok(model.has(text), `${text} was forgotten`)
+            for (const [text, { until, dryRun }] of before) {
+              if (dryRun && !s.rules.dryRun) assert.ok(!model.has(text), `${text} is dry in earnest`)
+              else if (mayBan(text) && until - 3000 > s.now)
+                assert.ok(model.has(text), `${text} was forgotten`)
             }
           }
           const active = s.bans.active()

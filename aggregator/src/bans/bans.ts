@@ -76,16 +76,19 @@ export class Bans {
     if (brake.engaged) this.#log.error({ ...brake.status }, 'the detector bans nothing')
     for (const ban of this.#past.all()) {
       if (ban.settled || ban.dryRun) continue
-      // Withdrawn already in memory of the journal, perhaps not at the router. Not when it is banned again since.
-      if (this.#active.of(parsePrefix(ban.prefix))) this.#book.settled(ban.id)
-      else this.#actions.run('unban', ban, performance.now(), hooksTold(ban))
+      // Withdrawn already in memory of the journal, perhaps not at the router. Where it is banned again since, only by
+      // hooks that the new ban has told nothing: it may be at a lower level, or dry.
+      const again = this.#active.of(parsePrefix(ban.prefix))?.ban
+      const except = again && !again.dryRun ? hooksTold(again) : []
+      this.#actions.run('unban', ban, performance.now(), hooksTold(ban), except)
     }
     this.#endForbidden()
+    if (!this.#rules.dryRun) this.#endRehearsals()
     this.tick()
     for (const { ban } of this.#active.all()) {
       this.#log.info({ ban: ban.id, prefix: ban.prefix, dryRun: ban.dryRun }, 'ban taken up from the journal')
-      if (!ban.dryRun && !this.#rules.dryRun) this.#actions.run('ban', ban, performance.now(), hooksTold(ban))
     }
+    if (!this.#rules.dryRun) this.#announceAgain()
   }
 
   stop(): void {
@@ -100,9 +103,14 @@ export class Bans {
 
   /** Other rules from now on. Bans that they forbid end. */
   reconfigure(rules: BanRules): void {
+    const rehearsed = this.#rules.dryRun
     this.#rules = rules
     this.#permission.reconfigure(rules)
     this.#endForbidden()
+    if (!rehearsed || rules.dryRun) return
+    this.#endRehearsals()
+    // One that began in dry run did not announce what the journal had.
+    this.#announceAgain()
   }
 
   /** A threshold is exceeded: bans, extends the ban that covers it, or brings it to a further level. */
@@ -282,6 +290,23 @@ export class Bans {
     for (const { ban, prefix } of this.#active.all()) {
       const objection = this.#permission.prefixObjection(prefix)
       if (objection) this.#end(ban, 'guard', objection.message)
+    }
+  }
+
+  /**
+   * A ban that no hook was told of must not stand for a real one: an attack that goes on would extend it without end, and
+   * never be blackholed. Where it does go on, the next detection bans for real.
+   */
+  #endRehearsals(): void {
+    for (const { ban } of this.#active.all()) {
+      if (ban.dryRun) this.#end(ban, 'guard', 'the dry run is over')
+    }
+  }
+
+  /** A speaker may have forgotten, or never been told. */
+  #announceAgain(): void {
+    for (const { ban } of this.#active.all()) {
+      if (!ban.dryRun) this.#actions.run('ban', ban, performance.now(), hooksTold(ban))
     }
   }
 

@@ -12,7 +12,7 @@ import { emptyMix } from '../detect/traffic.js'
 import { quietLog } from '../testing/quiet-log.js'
 import { Bans } from './bans.js'
 import { Journal } from './journal.js'
-import { hooksTold, isAbove, isDropped, type Level, levelOf, NO_LEVELS } from './levels.js'
+import { hooksTold, isAbove, isDropped, isTold, type Level, levelOf, NO_LEVELS } from './levels.js'
 import type { BanRules } from './rules.js'
 
 // In memory where there is such a place: the model test syncs some ten thousand times.
@@ -79,11 +79,11 @@ class Scene {
       watched: () => this.watched,
       log: quietLog(),
       actions: {
-        run: (action, ban, _decidedAt, hooks) => {
+        run: (action, ban, _decidedAt, hooks, except = []) => {
           assert.equal(ban.dryRun, false, 'no hook for a dry run')
           if (this.lost) return
           for (const name of ['mail', 'bgp'] as const) {
-            if (hooks !== 'all' && !hooks.includes(name)) continue
+            if (!isTold(hooks, name) || isTold(except, name)) continue
             this.calls.push(`${name} ${action} ${levelOf(ban).name}`)
             if (action === 'ban') this.told[name].add(ban.prefix)
             else this.told[name].delete(ban.prefix)
@@ -179,6 +179,24 @@ describe('levels', () => {
     assert.equal(s.detect('203.0.113.9', 7), 'banned')
     assert.deepEqual(s.levels(), ['203.0.113.0/24 filter', '203.0.113.9/32 blackhole'])
     s.bans.stop()
+  })
+
+  it('that ended are taken back at start from every hook that the ban in force since has not told', () => {
+    for (const dryRun of [false, true]) {
+      const s = new Scene(RULES)
+      s.detect('203.0.113.9', 9)
+      assert.ok(s.told.bgp.has('203.0.113.9/32'))
+      s.lost = true
+      s.bans.remove('203.0.113.9', 'me', '')
+      s.rules = { ...RULES, dryRun }
+      s.bans.reconfigure(s.rules)
+      assert.equal(s.detect('203.0.113.9', 1.5), 'banned')
+      s.restart()
+      assert.deepEqual([...s.told.bgp], [])
+      assert.deepEqual([...s.told.mail], dryRun ? [] : ['203.0.113.9/32'])
+      assert.ok(s.bans.list(true, 9).every(({ state, settled }) => settled === (state === 'unbanned')))
+      s.bans.stop()
+    }
   })
 
   it('that notify go on when the circuit breaker has tripped, and a pause stops them too', () => {
@@ -372,7 +390,10 @@ class Model {
   }
 
   forbid(): void {
-    for (const text of this.bans.keys()) if (!this.#mayBan(text)) this.bans.delete(text)
+    const real = !this.#scene.rules.dryRun
+    for (const [text, { dryRun }] of this.bans) {
+      if (!this.#mayBan(text) || (dryRun && real)) this.bans.delete(text)
+    }
   }
 
   /** A crash may cost a part of an extension that was not worth a line: no more, and never a level. */

@@ -108,6 +108,33 @@ const alive = (pid: number): boolean => {
   return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 }
 
+describe('a hook that a reload took away', () => {
+  it('still takes back what it announced, and nothing else; left out is who must not be told', async () => {
+    const trace = join(folder, 'former')
+    const gate = join(folder, 'former-gate')
+    const old = hook(script(`echo "$1 $4" >> ${trace}`), { name: 'old' })
+    const late = hook(script(`while [ ! -e ${gate} ]; do sleep 0.02; done; echo "late $1 $4" >> ${trace}`), {
+      name: 'late',
+    })
+    const s = scene([old, late])
+    const [first, second] = [ban('203.0.113.1/32'), ban('203.0.113.2/32')]
+    s.run('ban', first)
+    await until('old', () => s.ended().length === 1)
+    s.runner.reconfigure([hook(script(`echo "new $1 $4" >> ${trace}`), { name: 'new' })], 4)
+    s.run('ban', second)
+    const withHistory = { ...first, hooks: s.runs.filter((run) => run.ban === first.id) }
+    s.run('unban', withHistory)
+    s.runner.run('unban', second, 0, 'all', ['new'])
+    writeFileSync(gate, '')
+    await until('all', () => s.settled.length === 2)
+    const lines = readFileSync(trace, 'utf8').trim().split('\n')
+    assert.deepEqual(lines.sort(), [
+      ...['203.0.113.1 ban', '203.0.113.1 unban', 'late 203.0.113.1 ban', 'late 203.0.113.1 unban'],
+      ...['new 203.0.113.1 unban', 'new 203.0.113.2 ban'],
+    ])
+  })
+})
+
 describe('a webhook', () => {
   it('gets the JSON document by POST, is tried again on failure, and ends at its time limit', async () => {
     const asked: { action: string; prefix: string; token: string | undefined }[] = []

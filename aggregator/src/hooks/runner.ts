@@ -84,6 +84,8 @@ export class HookRunner implements BanActions {
   readonly #runProcess: NonNullable<HookRunnerOptions['runProcess']>
   #hooks: readonly Hook[]
   #parallel: number
+  /** Taken out of the configuration since we started, by name. */
+  readonly #former = new Map<string, Hook>()
   readonly #lanes = new Map<string, Lane>()
   readonly #running = new Set<Promise<void>>()
   #free: number
@@ -102,8 +104,13 @@ export class HookRunner implements BanActions {
     this.#free = options.parallel
   }
 
-  /** Actions from now on run these hooks; what is under way goes on as it began. */
+  /**
+   * Actions from now on run these hooks; what is under way goes on as it began. One that is gone still takes back what it
+   * announced.
+   */
   reconfigure(hooks: readonly Hook[], parallel: number): void {
+    for (const hook of this.#hooks) this.#former.set(hook.name, hook)
+    for (const { name } of hooks) this.#former.delete(name)
     this.#hooks = hooks
     this.#free += parallel - this.#parallel
     this.#parallel = parallel
@@ -131,8 +138,10 @@ export class HookRunner implements BanActions {
     return [...this.#counts.values()]
   }
 
-  run(action: HookAction, ban: Ban, decidedAt: number, names: HookNames): void {
-    const hooks = this.#hooks.filter(({ name }) => isTold(names, name))
+  run(action: HookAction, ban: Ban, decidedAt: number, names: HookNames, except: HookNames = []): void {
+    const wanted = ({ name }: Hook) => isTold(names, name) && !isTold(except, name)
+    const hooks = this.#hooks.filter(wanted)
+    if (action === 'unban') hooks.push(...this.#formerHooks(ban).filter(wanted))
     let left = hooks.length
     const done = () => {
       left--
@@ -150,6 +159,22 @@ export class HookRunner implements BanActions {
     if (this.#stopping) return
     if (this.#lanes.has(laneOf(hook, ban))) this.#count(hook.name, 'update', 'skipped')
     else this.#enqueue({ hook, action: 'update', ban, decidedAt: performance.now(), done: () => {} })
+  }
+
+  /** Those that this ban's history names and the configuration no longer has. */
+  #formerHooks({ id, prefix, hooks }: Ban): Hook[] {
+    const told = new Set(hooks.filter(({ action }) => action === 'ban').map(({ hook }) => hook))
+    // One whose turn has not come is in no history.
+    for (const name of this.#former.keys()) if (this.#lanes.has(`${name} ${prefix}`)) told.add(name)
+    for (const { name } of this.#hooks) told.delete(name)
+    return [...told].flatMap((name) => {
+      const hook = this.#former.get(name)
+      if (hook) return [hook]
+      const message =
+        'FD_HOOK_GONE: a hook was told of this ban and is not configured any more; withdraw what it announced by hand'
+      this.#options.log.error({ hook: name, prefix, ban: id }, message)
+      return []
+    })
   }
 
   #enqueue(task: Task): void {
