@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { output, run, SetupError, which } from './run.mjs'
 import { withoutServices } from './services.mjs'
 
-const ALWAYS = [
+export const ALWAYS = [
   'libbpf1', // loads the BPF object, through FFI
   'libbpf-dev', // headers for BPF C
   'bpftool', // looks at programs and maps; links the object where bpf-linker is not to be had
@@ -20,7 +20,7 @@ const ALWAYS = [
 ]
 
 /** Only tests need them: `npm start` goes without. */
-const FOR_TESTS = [
+export const FOR_TESTS = [
   'openssl', // scripts/lab-ca.sh
   'python3-grpcio', // a gRPC client that is not ours
   'python3-grpc-tools',
