@@ -76,6 +76,18 @@ describe('the exabgp-fifo hook', () => {
     ])
   })
 
+  it('says that a pipe is not there', () => {
+    const file = join(folder, 'hook.conf')
+    writeFileSync(file, `EXABGP_FIFO=${folder}/none\nEXABGP_FOLDER=${folder}/state\n`)
+    const { status, stderr } = spawnSync(HOOK, ['--config', file, 'ban', '10.10.10.221'], {
+      encoding: 'utf8',
+    })
+    assert.equal(status, 1)
+    assert.match(stderr, /none is no named pipe: is ExaBGP running/)
+    // Nothing was announced, so nothing is remembered.
+    assert.equal(readFileSync(join(folder, 'state', 'routes'), 'utf8'), '')
+  })
+
   it('withdraws with the next hop that it announced', async () => {
     hook(CONFIG, 'ban', '10.10.10.221')
     hook('NEXT_HOP_4=192.0.2.9\n', 'unban', '10.10.10.221')

@@ -88,6 +88,7 @@ const anyText = fc.oneof(
   ),
   fc.constantFrom('65001:666', '[65001:666 65001:777]', 'eth0,eth1', 'web:203.0.113.0/24', 'eth0 # comment'),
   fc.string({ maxLength: 20 }),
+  fc.string({ maxLength: 8, unit: 'binary' }),
 )
 const KEYS = [
   ...BAN_KEYS,
@@ -230,6 +231,7 @@ describe('what flowdam import fastnetmon makes', () => {
     const line = fc.oneof(
       fc.tuple(fc.constantFrom(...KEYS), anyText).map(([key, value]) => `${key} = ${value}`),
       fc.string({ maxLength: 30 }),
+      fc.string({ maxLength: 8, unit: 'binary' }),
     )
     const listed = fc.oneof(
       fc.constantFrom(...NETWORKS, ...ADDRESSES, '0.0.0.0/0', '::/0', '# no'),
