@@ -14,6 +14,7 @@ import { credentials } from '@grpc/grpc-js'
 import { type AgentConfig, compareConfigs } from './config.js'
 import { Counter } from './counter.js'
 import { ReadPace } from './detect/read-pace.js'
+import { rateOfNewFlows } from './stream/backlog.js'
 import { BatchQueue } from './stream/batch-queue.js'
 import { KnownConfig } from './stream/known-config.js'
 import { DiskSpool } from './stream/spool/disk-spool.js'
@@ -198,6 +199,7 @@ export class Agent {
       const sums = await counter.deltas.read()
       const costMs = performance.now() - began
       this.#uplink?.sendDeltas()
+      this.#setLimits(counter)
       counter.epochs.tick()
       // Without a stream nobody is waiting for it.
       const usualMs = this.#pace.detect_interval
@@ -214,9 +216,13 @@ export class Agent {
   }
 
   #applyPace(): void {
-    const { export_interval, export_rate } = this.#pace
-    this.#counter?.setLimits(export_interval, export_rate)
-    this.#uplink?.setExportRate(export_rate)
+    this.#uplink?.setExportRate(this.#pace.export_rate)
+    if (this.#counter) this.#setLimits(this.#counter)
+  }
+
+  #setLimits(counter: Counter): void {
+    const pace = this.#pace
+    counter.setLimits(pace.export_interval, rateOfNewFlows(pace, this.#uplink))
   }
 
   get #bootId(): number {

@@ -161,6 +161,11 @@ export class BatchQueue {
     const oldest = this.#batches[0]
     return oldest ? Math.max(0, Date.now() - oldest.epochStartUnixMs) : 0
   }
+  /** How long the next batch to send has been waiting in this process, milliseconds; 0 when all were sent. */
+  get unsentAgeMs(): number {
+    const next = this.#batches[this.#next]
+    return next ? performance.now() - next.since : 0
+  }
   /** The disk refuses. */
   get spoolFailing(): boolean {
     return this.#failing

@@ -85,6 +85,7 @@ export class Uplink {
   readonly #targets: Targets
   readonly #outbox = new DeltaOutbox()
   readonly #pace: TokenBucket
+  #exportRate: number
   #connection: Connection | undefined
   /** A look whether a more preferred aggregator answers. */
   #scout: Connection | undefined
@@ -108,6 +109,7 @@ export class Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options
     this.#targets = new Targets(options.targets.length)
+    this.#exportRate = options.exportRate
     this.#pace = new TokenBucket(options.exportRate, options.exportRate)
     options.queue.onLoaded = () => this.pump()
   }
@@ -122,6 +124,12 @@ export class Uplink {
   /** HOST:PORT of the aggregator that has the stream. */
   get aggregator(): string | undefined {
     return this.#welcomed ? this.#target(this.#at).address : undefined
+  }
+
+  /** Whether export_rate alone keeps batches waiting, the next to send for longer than this. */
+  isBehind(ageMs: number): boolean {
+    const saved = this.#pace.tokens / this.#exportRate
+    return this.#welcomed && saved < 0.5 && this.#options.queue.unsentAgeMs > ageMs
   }
 
   start(): void {
@@ -160,6 +168,7 @@ export class Uplink {
   }
 
   setExportRate(exportRate: number): void {
+    this.#exportRate = exportRate
     this.#pace.setRate(exportRate, exportRate)
   }
 
