@@ -70,7 +70,8 @@ async function main(): Promise<void> {
   }
   const config = readConfig(file)
   if (check) {
-    process.stdout.write(stringify(presentConfig(config)))
+    // The unit checks before each start: what is printed ends in the system's log.
+    process.stdout.write(stringify(presentConfig(config, 'others')))
     return
   }
   const log = createLogger('flowdam-aggregator')

@@ -583,6 +583,47 @@ describe('the ban journal', () => {
     s.bans.stop()
   })
 
+  it('with any byte changed still starts, and never bans what the guard rails forbid', () => {
+    const s = new Scene(RULES)
+    s.bans.detected(detection('203.0.113.9'))
+    s.add('203.0.113.12')
+    s.bans.remove('203.0.113.9', 'me', '')
+    s.bans.pause('me', '')
+    s.bans.stop()
+    const good = readFileSync(s.file)
+    const start = (bytes: Buffer, what: string) => {
+      writeFileSync(s.file, bytes)
+      try {
+        s.restart()
+      } catch (error) {
+        assert.fail(`${what}: ${error instanceof Error ? error.stack : error}`)
+      }
+      for (const { prefix } of s.bans.active())
+        assert.ok(prefix.startsWith('203.0.113.'), `${what}: ${prefix}`)
+    }
+    for (let at = 0; at < good.length; at += 5) {
+      // A digit for a digit, a quote for a letter: what is still JSON, and what is none.
+      for (const byte of [good[at] === 0x39 ? 0x31 : 0x39, 0x22]) {
+        const damaged = Buffer.from(good)
+        damaged[at] = byte
+        start(damaged, `${byte} at ${at}, ${good.subarray(Math.max(0, at - 20), at + 20)}`)
+      }
+    }
+    for (const line of [
+      'null',
+      '7',
+      '"put"',
+      '[]',
+      '{}',
+      '{"type":"put"}',
+      '{"type":"put","ban":{"id":"x"}}',
+      '{"type":"hook"}',
+    ]) {
+      start(Buffer.concat([good, Buffer.from(`${line}\n`), good]), line)
+    }
+    s.bans.stop()
+  })
+
   it('stays small', () => {
     const s = new Scene(RULES)
     for (let i = 0; i < 10_000; i++) {

@@ -16,6 +16,7 @@ import { dirname } from 'node:path'
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
 import type { Ban, Dropped, HookRun } from './ban.js'
 import type { BrakeStatus } from './brake.js'
+import { parseEntry } from './journal-entry.js'
 
 /** `put` is the whole ban, as it was made, as it came to a further level, or as compaction found it; `brake` is about all; the others change one. */
 export type JournalEntry =
@@ -189,7 +190,7 @@ export function parseJournal(text: string): {
   let wholeBytes = Buffer.byteLength(text.slice(0, end))
   for (const [index, line] of lines.entries()) {
     try {
-      entries.push(JSON.parse(line) as JournalEntry)
+      entries.push(parseEntry(line))
     } catch {
       // After a power loss the last line may be there in length only.
       if (index === lines.length - 1) wholeBytes -= Buffer.byteLength(line) + 1

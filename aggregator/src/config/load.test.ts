@@ -176,6 +176,29 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
     assert.deepEqual(diffConfig(before, before), [])
   })
 
+  it('tells others of no secret, not even when it changes', () => {
+    const text = (secret: string) => `${NETWORKS}
+hooks:
+  - { name: chat, url: 'https://chat.example/services/T1/${secret}?key=${secret}', format: json, headers: { x: ${secret} } }
+  - { name: user, url: 'https://me:${secret}@chat.example/', format: json }
+  - { name: bgp, run: [/bin/true], env: { TOKEN: ${secret} } }
+store: { engine: clickhouse, url: 'http://me:${secret}@127.0.0.1:8123', password: ${secret} }`
+    const [before, after] = [parse(text('s3cret')), parse(text('0ther'))]
+    const shown = JSON.stringify([
+      presentConfig(before, 'others'),
+      diffConfig(before, after),
+      diffConfig(after, before),
+    ])
+    assert.doesNotMatch(shown, /s3cret|0ther/)
+    assert.deepEqual(
+      diffConfig(before, after).map((line) => line.split(':')[0]),
+      [
+        ...['hooks.bgp.env.TOKEN', 'hooks.chat.headers.x', 'hooks.chat.url', 'hooks.user.url'],
+        ...['store.password', 'store.url'],
+      ],
+    )
+  })
+
   it('inherits baselines one by one, and prints them as a valid file again', () => {
     const text = `${NETWORKS}
 thresholds: { incoming: { pps: 50k, bps: 1G }, baseline: { factor: 4, floor: { pps: 1k } } }

@@ -4,10 +4,11 @@ import type { AggregatorConfig } from './schema.js'
 
 /**
  * Plain values for printing: prefixes and addresses as text, secrets hidden; for others than who can read the file,
- * also where secrets are often put: the environments of hooks, and what an address has beside host and path.
+ * also where secrets are often put: the environments of hooks, and what a URL has beside its host. The URL of a chat's
+ * webhook is a secret as a whole.
  */
 export function presentConfig(config: AggregatorConfig, reader: 'owner' | 'others' = 'owner'): unknown {
-  const shown = plain(config, [])
+  const shown = plain(config, [], true)
   return reader === 'owner' ? shown : withoutMaybeSecrets(shown, '')
 }
 
@@ -23,8 +24,8 @@ function withoutMaybeSecrets(value: unknown, key: string): unknown {
   }
   if (key !== 'url' || typeof value !== 'string' || !URL.canParse(value)) return value
   const url = new URL(value)
-  const path = url.origin + url.pathname
-  return url.username !== '' || url.search !== '' ? `${path} (the rest hidden)` : value
+  const bare = url.pathname + url.username + url.password + url.search + url.hash === '/'
+  return bare ? value : `${url.origin}/ (the rest hidden)`
 }
 
 const DURATIONS = new Set([
@@ -59,16 +60,16 @@ function exactDuration(ms: number): string {
   return `${ms}ms`
 }
 
-function plain(value: unknown, path: readonly string[]): unknown {
+function plain(value: unknown, path: readonly string[], hiding: boolean): unknown {
   const key = path.at(-1) ?? ''
-  if (key === 'password' || path.at(-2) === 'headers') return '(hidden)'
+  if (hiding && (key === 'password' || path.at(-2) === 'headers')) return '(hidden)'
   if (typeof value === 'number' && DURATIONS.has(key)) return exactDuration(value)
-  if (Array.isArray(value)) return value.map((item, index) => plain(item, [...path, String(index)]))
+  if (Array.isArray(value)) return value.map((item, index) => plain(item, [...path, String(index)], hiding))
   if (isPrefix(value)) return value.text
   if (isHostPort(value)) return formatHostPort(value)
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(
-      Object.entries(value).map(([name, item]) => [name, plain(item, [...path, name])]),
+      Object.entries(value).map(([name, item]) => [name, plain(item, [...path, name], hiding)]),
     )
   }
   if (value === null) return 'off'
@@ -83,18 +84,27 @@ function isHostPort(value: unknown): value is HostPort {
   return typeof value === 'object' && value !== null && 'host' in value && 'port' in value
 }
 
-/** `key: old → new` for each value that differs; empty when nothing does. */
+/**
+ * `key: old → new` for each value that differs; empty when nothing does. It goes to logs and to callers of the API: of a
+ * secret it says only that it is another one.
+ */
 export function diffConfig(before: AggregatorConfig, after: AggregatorConfig): string[] {
-  const flatBefore = flatten(presentConfig(before))
-  const flatAfter = flatten(presentConfig(after))
+  const raw = (config: AggregatorConfig) => flatten(plain(config, [], false))
+  const shown = (config: AggregatorConfig) => flatten(presentConfig(config, 'others'))
+  const [rawBefore, rawAfter, shownBefore, shownAfter] = [
+    raw(before),
+    raw(after),
+    shown(before),
+    shown(after),
+  ]
   const lines: string[] = []
-  for (const key of [...new Set([...flatBefore.keys(), ...flatAfter.keys()])].sort()) {
-    const old = flatBefore.get(key)
-    const now = flatAfter.get(key)
-    if (old === now) continue
+  for (const key of [...new Set([...rawBefore.keys(), ...rawAfter.keys()])].sort()) {
+    if (rawBefore.get(key) === rawAfter.get(key)) continue
+    const old = shownBefore.get(key)
+    const now = shownAfter.get(key)
     if (old === undefined) lines.push(`${key}: added ${now}`)
     else if (now === undefined) lines.push(`${key}: removed (was ${old})`)
-    else lines.push(`${key}: ${old} → ${now}`)
+    else lines.push(old === now ? `${key}: changed ${old}` : `${key}: ${old} → ${now}`)
   }
   return lines
 }
