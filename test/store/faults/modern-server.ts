@@ -48,7 +48,7 @@ export class ModernServer {
   async query<Row>(sql: string): Promise<Row[]> {
     const response = await fetch(`http://127.0.0.1:${this.#port}/`, {
       method: 'POST',
-      body: `${sql} FORMAT JSONEachRow`,
+      body: sql.startsWith('SYSTEM') ? sql : `${sql} FORMAT JSONEachRow`,
     })
     const text = await response.text()
     if (!response.ok) throw new Error(text)

@@ -14,6 +14,9 @@ export interface Pace {
   everyMs: number
 }
 
+/** Far beyond any pause of the loader. */
+const GIVE_UP_MS = 60_000
+
 /** A real aggregator and an agent that sends it numbered records, whatever is done to either. */
 export class Site {
   readonly daemon = new TestDaemon()
@@ -61,6 +64,9 @@ hooks:
 
   /** One more batch, which the agent keeps until it is acknowledged. */
   async send(): Promise<void> {
+    // Else a daemon that ended by itself would make a test hang.
+    const broken = this.#agent?.error
+    if (broken) throw new Error(`the stream ended: ${broken.message}\n${this.daemon.log.slice(-4000)}`)
     await this.#agent?.send(this.records.make(this.#pace.batch), Date.now() - 5000)
     await sleep(this.#pace.everyMs)
   }
@@ -69,14 +75,17 @@ hooks:
     for (const until = performance.now() + ms; performance.now() < until; ) await this.send()
   }
 
-  /** Sends until the promise has resolved. */
-  async sendUntil(done: Promise<unknown>): Promise<void> {
+  /** Sends until the promise has resolved; throws what is wrong with the store when that takes a minute. */
+  async sendUntil(what: string, done: Promise<unknown>): Promise<void> {
     let over = false
     const end = () => {
       over = true
     }
     done.then(end, end)
-    while (!over) await this.send()
+    for (const giveUp = performance.now() + GIVE_UP_MS; !over; ) {
+      await this.send()
+      if (performance.now() > giveUp) throw await this.#stalled(what)
+    }
     await done
   }
 
@@ -136,7 +145,24 @@ hooks:
   /** Everything acknowledged, and loaded. */
   async settled(): Promise<void> {
     await this.drained()
-    while (((await this.status()).store?.spoolBytes ?? 0) > 0) await sleep(50)
+    let stored = -1
+    for (let giveUp = 0; ; await sleep(50)) {
+      const { store } = await this.status()
+      if (store?.spoolBytes === 0) return
+      if (store && store.rowsStored !== stored) giveUp = performance.now() + GIVE_UP_MS
+      stored = store?.rowsStored ?? 0
+      if (performance.now() > giveUp) throw await this.#stalled('all to be stored')
+    }
+  }
+
+  /** The tables are there. */
+  async storeIsReady(): Promise<void> {
+    await this.daemon.logged('the store is ready')
+  }
+
+  async #stalled(what: string): Promise<Error> {
+    const { store } = await this.status()
+    return new Error(`waited in vain for ${what}: ${JSON.stringify(store)}\n${this.daemon.log.slice(-4000)}`)
   }
 
   async cleanUp(): Promise<void> {
