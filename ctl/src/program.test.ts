@@ -104,7 +104,11 @@ describe('flowdam, run as a process against an aggregator', () => {
       await succeed('bans', 'list', '--prefixes'),
       await succeed('bans', 'list', '-p', '--action', 'blackhole'),
     )
-    assert.match(await succeed('bans', 'list', '--prefixes'), /^203\.0\.113\.5\/32$/m)
+    const all = await succeed('bans', 'list', '--prefixes')
+    assert.match(all, /^203\.0\.113\.5\/32$/m)
+    aggregator.pageOfBans = 1
+    assert.equal(await succeed('bans', 'list', '--prefixes'), all, 'page by page')
+    aggregator.pageOfBans = Number.POSITIVE_INFINITY
     assert.doesNotMatch(await succeed('bans', 'list', '--prefixes', '--action', 'drop'), /203\.0\.113\.5/)
   })
 

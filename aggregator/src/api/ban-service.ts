@@ -14,11 +14,12 @@ import { sendEvents } from './watch.js'
 
 const DEFAULT_LIST = 100
 const MOST_LIST = 10_000
+const MOST_TEXT = 1000
 const LONGEST_BAN_S = 366 * 86_400
 /** Names in a ban's history that are no person's. */
 const OURS = new Set(['detector', 'guard', FASTNETMON_CALLER])
 
-export function banService(bans: Bans, detector: Detector, log: Logger): BanServiceServer {
+export function banService(bans: Bans, detector: Pick<Detector, 'host'>, log: Logger): BanServiceServer {
   return {
     listBans: unary(log, ({ includeEnded, limit, pageToken }) => {
       const all = bans.list(includeEnded, Number.POSITIVE_INFINITY)
@@ -38,6 +39,7 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
     addBan: unary(log, ({ prefix: text, direction, durationS, reason, who: claim, level }, { metadata }) => {
       const prefix = inField('prefix', () => parsePrefix(text))
       const { who, by } = claimed(claim, metadata)
+      checkText('reason', reason)
       if (durationS > LONGEST_BAN_S) {
         throw badField('duration_s', `a ban lasts at most ${LONGEST_BAN_S} seconds`)
       }
@@ -57,15 +59,18 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
     }),
     removeBan: unary(log, ({ target, who: claim, reason }, { metadata }) => {
       const { who, by } = claimed(claim, metadata)
+      checkText('reason', reason)
       return { ban: apiBan(bans.remove(target, who, reason, by)) }
     }),
     pauseBans: unary(log, ({ who: claim, reason, release }, { metadata }) => {
       const { who, by } = claimed(claim, metadata)
+      checkText('reason', reason)
       return { control: bans.pause(who, reason, release, by) }
     }),
-    resumeBans: unary(log, ({ who: claim, reason }, { metadata }) => ({
-      control: bans.resume(claimed(claim, metadata).who, reason),
-    })),
+    resumeBans: unary(log, ({ who: claim, reason }, { metadata }) => {
+      checkText('reason', reason)
+      return { control: bans.resume(claimed(claim, metadata).who, reason) }
+    }),
     watchBans: (call) =>
       sendEvents(call, log, (send) => {
         for (const ban of bans.active()) send(apiBanEvent({ event: 'state', atUnixMs: Date.now(), ban }))
@@ -74,8 +79,15 @@ export function banService(bans: Bans, detector: Detector, log: Logger): BanServ
   }
 }
 
+/** It goes into the journal, logs, and environments: no process has a NUL byte there, or 128 KiB. */
+function checkText(field: string, text: string): void {
+  if (text.length > MOST_TEXT) throw badField(field, `${field} has more than ${MOST_TEXT} characters`)
+  if (/\p{Cc}/u.test(text)) throw badField(field, `${field} has line breaks or other control characters`)
+}
+
 /** Who the request says, else who the gate says; never one of our own names. */
 function claimed(claim: string, metadata: Metadata): { who: string; by: string } {
+  checkText('who', claim)
   if (OURS.has(claim)) throw badField('who', `'${claim}' is no person`)
   const { by } = callerOf(metadata)
   return { who: claim || by, by }

@@ -41,12 +41,24 @@ export function bansListCommand(world: World): Command {
         const { client } = session
         if (options.prefixes && options.all)
           throw usageError('--prefixes: ended bans (--all) are not in force')
-        const response = await client.call(client.bans.listBans.bind(client.bans), {
-          includeEnded: options.all === true,
-          limit: options.prefixes ? MOST_BANS : options.limit,
-          pageToken: '',
-        })
-        if (options.prefixes) return session.write(prefixLines(response.bans, options.action))
+        const page = (limit: number, pageToken: string) =>
+          client.call(client.bans.listBans.bind(client.bans), {
+            includeEnded: options.all === true,
+            limit,
+            pageToken,
+          })
+        if (options.prefixes) {
+          // All of them: what a list lacks, a resync withdraws.
+          const bans: Ban[] = []
+          let pageToken = ''
+          do {
+            const some = await page(MOST_BANS, pageToken)
+            bans.push(...some.bans)
+            pageToken = some.nextPageToken
+          } while (pageToken !== '')
+          return session.write(prefixLines(bans, options.action))
+        }
+        const response = await page(options.limit, '')
         if (options.action !== undefined) response.bans = response.bans.filter(doing(options.action))
         if (session.json) return session.writeJson(response)
         if (response.bans.length === 0) {

@@ -62,6 +62,8 @@ export class FakeAggregator {
   /** Set to have calls never be answered. */
   silent = false
   bans: Ban[] = [answers.detectedBan, answers.manualBan]
+  /** Bans in a page of ListBans. */
+  pageOfBans = Number.POSITIVE_INFINITY
   agents = answers.agents
   drops = answers.status.drops
   banControl = answers.status.banControl
@@ -121,10 +123,12 @@ export class FakeAggregator {
       getHost: serve('GetHost', ({ address }: GetHostRequest) => answers.host(address)),
     }
     const banService: BanServiceServer = {
-      listBans: serve('ListBans', ({ includeEnded }: ListBansRequest) => ({
-        bans: this.bans.filter(({ state }) => includeEnded || state === 'banned'),
-        nextPageToken: '',
-      })),
+      listBans: serve('ListBans', ({ includeEnded, pageToken }: ListBansRequest) => {
+        const bans = this.bans.filter(({ state }) => includeEnded || state === 'banned')
+        const from = Number(pageToken)
+        const next = from + this.pageOfBans
+        return { bans: bans.slice(from, next), nextPageToken: next < bans.length ? String(next) : '' }
+      }),
       getBan: serve('GetBan', ({ id }: { id: string }) => {
         const ban = this.bans.find((candidate) => candidate.id === id)
         if (ban) return { ban }
