@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Attacked } from '@flowdam/aggregator/internal/attacks/detail/attacked'
+import { Effort } from '@flowdam/aggregator/internal/attacks/detail/effort'
 import { Evidence } from '@flowdam/aggregator/internal/attacks/detail/evidence'
 import { makeRecords } from '@flowdam/aggregator/internal/testing/records'
 import { parseAddress, parsePrefix } from '@flowdam/common'
@@ -15,7 +16,14 @@ const REFERENCE_NS = 1000
 /** What the detail of attacks costs for each flow record that passes: of none, and of one, in a flood of new sources. */
 export const attackDetail: Bench = async ({ log }) => {
   const external = new Uint8Array(256).fill(1)
-  const attacked = new Attacked()
+  // Time enough between batches to look at all records closely; what comes faster costs less (effort.ts).
+  let now = 0
+  const attacked = new Attacked(
+    new Effort(() => {
+      now += 1000
+      return now
+    }),
+  )
   attacked.add('a', [parsePrefix(VICTIM)], 'incoming', new Evidence('incoming', 0))
   const run = (records: Uint8Array): number[] =>
     Array.from({ length: BATCHES }, () => {

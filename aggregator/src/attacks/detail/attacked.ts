@@ -2,6 +2,7 @@
 import { maskAddress, type Prefix } from '@flowdam/common'
 import { RECORD_SIZE } from '@flowdam/proto'
 import type { Direction } from '../../detect/slots.js'
+import { Effort } from './effort.js'
 import { type Evidence, RECORD_WORDS, RecordWord } from './evidence.js'
 import { hashWords } from './hash.js'
 
@@ -33,6 +34,11 @@ export class Attacked {
   /** For batches that the decoder put askew. */
   #aligned = new Uint32Array(0)
   #record = 0
+  readonly #effort: Effort
+
+  constructor(effort = new Effort()) {
+    this.#effort = effort
+  }
 
   get size(): number {
     return this.#targets.size
@@ -52,8 +58,11 @@ export class Attacked {
     const count = Math.floor(records.length / RECORD_SIZE)
     const words = this.#wordsOf(records, count)
     const levels = this.#levels
+    const effort = this.#effort
+    effort.refill()
     for (let i = 0; i < count; i++) {
       const at = i * RECORD_WORDS
+      let weight = -1
       for (let l = 0; l < levels.length; l++) {
         const found = find(levels[l] as Level, words, at)
         if (!found || external[((words[at + RecordWord.kinds] as number) >>> 8) & 0xff] !== 1) continue
@@ -62,7 +71,10 @@ export class Attacked {
           const evidence = found[e] as Evidence
           if (evidence.lastRecord === record) continue
           evidence.lastRecord = record
-          evidence.add(words, at, epochStartUnixMs)
+          // Once for all attacks that it is of: taking turns, one of two would get every record and the other none.
+          if (weight < 0) weight = effort.weigh()
+          else if (weight > 0) effort.charge()
+          evidence.add(words, at, epochStartUnixMs, weight)
         }
       }
     }

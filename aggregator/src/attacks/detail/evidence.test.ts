@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseAddress, parsePrefix } from '@flowdam/common'
-import { encodeRecord, type FlowRecord, Mark, RECORD_SIZE } from '@flowdam/proto'
+import { encodeRecord, type FlowRecord, MAX_BATCH_RECORDS, Mark, RECORD_SIZE } from '@flowdam/proto'
 import fc from 'fast-check'
 import { Attacked } from './attacked.js'
 import { mergeDetails } from './detail.js'
+import { Effort } from './effort.js'
 import { Evidence } from './evidence.js'
 
 const EPOCH = 1_000_000
@@ -35,10 +36,14 @@ function gather(
   direction: 'incoming' | 'outgoing' = 'incoming',
   target = VICTIM,
 ) {
-  const attacked = new Attacked()
+  // A batch a second: all of its records are looked at.
+  let now = 0
+  const attacked = new Attacked(new Effort(() => now))
   const evidence = new Evidence(direction, EPOCH)
   attacked.add('a', [parsePrefix(target)], direction, evidence)
-  attacked.scan(encode(flows), EXTERNAL, EPOCH)
+  for (let from = 0; from < flows.length; from += MAX_BATCH_RECORDS, now += 1000) {
+    attacked.scan(encode(flows.slice(from, from + MAX_BATCH_RECORDS)), EXTERNAL, EPOCH)
+  }
   return evidence.snapshot()
 }
 

@@ -73,8 +73,11 @@ export class Evidence {
     this.sinceUnixMs = sinceUnixMs
   }
 
-  /** The record at words[at …]. */
-  add(words: Uint32Array, at: number, epochStartUnixMs: number): void {
+  /**
+   * The record at words[at …]. `weight`: how many records it stands for in the lists of addresses, prefixes and ports, 0
+   * for none. All else is of every record; those lists are most of the cost.
+   */
+  add(words: Uint32Array, at: number, epochStartUnixMs: number, weight: number): void {
     const timing = words[at + RecordWord.duration] as number
     const lastMs = (words[at + RecordWord.firstMs] as number) + (timing & 0xffff)
     if (epochStartUnixMs + lastMs < this.sinceUnixMs) return
@@ -100,19 +103,8 @@ export class Evidence {
     const w2 = words[remote + 2] as number
     const w3 = words[remote + 3] as number
     const ttl = last >>> 24
-    this.#addresses.add(w0, w1, w2, w3, packets, bytes)
-    if (w0 === 0 && w1 === 0 && w2 === IPV4_WORD) {
-      this.#prefixes.add(w0, w1, w2, w3 & 0x00ffffff, packets, bytes)
-    } else {
-      this.#prefixes.add(w0, w1 & 0xffff, 0, 0, packets, bytes)
-    }
+    if (weight > 0) this.#list(words, at, packets * weight, bytes * weight)
     this.#sources.add(w0, w1, w2, w3, packets, ttl, isBogon(w0, w1, w2, w3))
-    const ports = words[at + RecordWord.ports] as number
-    const incoming = this.#remote === RecordWord.src
-    const remotePort = incoming ? ports & 0xffff : ports >>> 16
-    const targetPort = incoming ? ports >>> 16 : ports & 0xffff
-    this.#remotePorts.add(remotePort, 0, 0, 0, packets, bytes)
-    this.#targetPorts.add(targetPort, 0, 0, 0, packets, bytes)
     if (protocol === TCP) {
       const flags = last & 0xff
       this.#flags[flags] = (this.#flags[flags] as number) + packets
@@ -127,6 +119,26 @@ export class Evidence {
     while (bucket < SIZES.length && size > (SIZES[bucket] as number)) bucket++
     this.#sizes[bucket] = (this.#sizes[bucket] as number) + packets
     this.#keep(words, at, epochStartUnixMs)
+  }
+
+  #list(words: Uint32Array, at: number, packets: number, bytes: number): void {
+    const remote = at + this.#remote
+    const w0 = words[remote] as number
+    const w1 = words[remote + 1] as number
+    const w2 = words[remote + 2] as number
+    const w3 = words[remote + 3] as number
+    this.#addresses.add(w0, w1, w2, w3, packets, bytes)
+    if (w0 === 0 && w1 === 0 && w2 === IPV4_WORD) {
+      this.#prefixes.add(w0, w1, w2, w3 & 0x00ffffff, packets, bytes)
+    } else {
+      this.#prefixes.add(w0, w1 & 0xffff, 0, 0, packets, bytes)
+    }
+    const ports = words[at + RecordWord.ports] as number
+    const incoming = this.#remote === RecordWord.src
+    const remotePort = incoming ? ports & 0xffff : ports >>> 16
+    const targetPort = incoming ? ports >>> 16 : ports & 0xffff
+    this.#remotePorts.add(remotePort, 0, 0, 0, packets, bytes)
+    this.#targetPorts.add(targetPort, 0, 0, 0, packets, bytes)
   }
 
   /** A uniform sample of the records (reservoir). */
