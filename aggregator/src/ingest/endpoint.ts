@@ -72,8 +72,9 @@ export class GrpcEndpoint {
       'grpc.max_receive_message_length': maxMessageBytes,
       'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
       'grpc.max_send_message_length': 64 << 20,
-      'grpc.keepalive_time_ms': 5000,
-      'grpc.keepalive_timeout_ms': 4000,
+      // A dead path is found within the two, as by agents.
+      'grpc.keepalive_time_ms': 4000,
+      'grpc.keepalive_timeout_ms': 3000,
       'grpc-node.max_session_memory': 64,
     })
     for (const [service, implementation] of this.#services) server.addService(service, implementation)
