@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname, release } from 'node:os'
 import { join } from 'node:path'
-import { describeError, type Logger, VERSION } from '@flowdam/common'
+import { ClockWatch, describeError, type Logger, VERSION } from '@flowdam/common'
 import {
   type Config,
   type Heartbeat,
@@ -40,6 +40,7 @@ export class Agent {
   readonly #queue: BatchQueue
   readonly #tls: TlsIdentity | undefined
   readonly #knownConfig: KnownConfig | undefined
+  readonly #clockWatch: ClockWatch
   readonly #readPace = new ReadPace()
   #stopping = false
   /** Whoever reads the maps now. */
@@ -55,6 +56,7 @@ export class Agent {
       spool: spool && new DiskSpool({ folder: join(spool.path, `${id}.spool`), maxBytes: spool.max }),
       log,
     })
+    this.#clockWatch = new ClockWatch({ log })
     this.#tls = tls && new TlsIdentity(tls)
     this.#knownConfig = spool && new KnownConfig(join(spool.path, `${id}.config.json`), log)
   }
@@ -73,6 +75,7 @@ export class Agent {
       maps: this.#counter?.maps,
       interfaces: this.#counter?.interfaces,
       dropRules: this.#counter?.dropRules,
+      clockSteps: this.#clockWatch.steps,
       lostEpochs: this.#counter?.counting.lostEpochs ?? 0,
     }
   }
@@ -102,6 +105,7 @@ export class Agent {
     this.#busy = counter.recover()
     await this.#busy
     if (this.#stopping) return
+    this.#clockWatch.start()
     this.#startUplink(counter)
     this.#schedule(this.#pace.detect_interval)
   }
@@ -109,6 +113,7 @@ export class Agent {
   /** Detaches first, so that the last epoch has everything; then drains, sends and waits for acknowledgements. */
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#clockWatch.stop()
     clearTimeout(this.#timer)
     // What reads the maps must have ended before they go.
     await this.#busy.catch(() => undefined)
@@ -278,6 +283,8 @@ export class Agent {
       maybeDoubledRecords: this.#uplink?.doubles.maybe ?? 0,
       dropRules: this.#counter?.dropRules !== undefined,
       dropped: this.#counter?.dropRules?.list() ?? [],
+      clockSteps: this.#clockWatch.steps,
+      queueMaxBytes: this.#queue.maxBytes,
     }
   }
 

@@ -162,6 +162,7 @@ export function agentRegistry(agent: Agent): Registry {
     "The aggregator's clock minus ours at Welcome",
     () => (parts().uplink?.stats.clockOffsetMs ?? 0) / 1000,
   )
+  counter('clock_steps_total', 'Times that somebody set the wall clock', () => parts().clockSteps)
   return registry
 }
 

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
+  ClockWatch,
   createLogger,
   FlowdamError,
   type Health,
@@ -9,6 +10,7 @@ import {
   HttpEndpoint,
   type Logger,
   parsePrefix,
+  SteadyClock,
 } from '@flowdam/common'
 import { ApiAccess } from './access/access.js'
 import { apiAttack } from './api/attack-service.js'
@@ -81,6 +83,7 @@ export class Aggregator {
   readonly #archive: BanArchive
   readonly #attackArchive: AttackArchive
   readonly access: ApiAccess
+  readonly clockWatch: ClockWatch
   readonly #servers: GrpcServers
   readonly #http: HttpEndpoint
   readonly #journal: Journal
@@ -99,11 +102,14 @@ export class Aggregator {
     this.#file = file
     const part = (component: string) => log.child({ component })
     const { drops, flows } = this
+    const clock = new SteadyClock().now
+    this.clockWatch = new ClockWatch({ log: part('clock'), onStep: () => this.ingest.clockStepped() })
     this.#launcher = new HookLauncher(part('hooks'))
     this.hooks = new HookRunner({
       runProcess: this.#launcher.run,
       hooks: hooksOf(config),
       parallel: config.hooks_parallel,
+      clock,
       drops,
       log: part('hooks'),
       onRun: (id, run) => this.bans.hookRan(id, run),
@@ -119,6 +125,7 @@ export class Aggregator {
       rules: banRulesOf(config),
       journal: this.#journal,
       actions: this.hooks,
+      clock,
       log: part('bans'),
       watched: () => isWatched(this.ingest.agents()),
     })
@@ -127,6 +134,7 @@ export class Aggregator {
       hooks: () => this.hooks.hooks,
       measure: (ban) => this.#measure(ban),
       update: (hook, ban) => this.hooks.update(hook, ban),
+      clock,
     })
     this.baselines = new Baselines({
       file: join(config.state, 'baselines.bin'),
@@ -169,6 +177,7 @@ export class Aggregator {
       measure: (scope, target) => this.detector.averages(scope, target),
       ruleOf,
       flows: flowTap,
+      clock,
       journal: new AttackJournal(join(config.state, 'attacks.jsonl'), part('attacks')),
       log: part('attacks'),
     })
@@ -190,6 +199,7 @@ export class Aggregator {
     this.dropRules = new DropRules({
       bans: this.bans,
       send: (rules) => this.ingest.setRules(rules),
+      clock,
       agents: () => this.ingest.agents(),
       log: part('bans'),
     })
@@ -233,6 +243,7 @@ export class Aggregator {
           flows,
           agents,
           ledger: () => this.ingest.ledger(),
+          clock: this.clockWatch,
           storeStatus,
           audit: this.access.audit,
           ruleOf,
@@ -256,6 +267,7 @@ export class Aggregator {
           drops: counted,
           flows,
           agents,
+          clock: this.clockWatch,
           storeStatus,
           access: this.access,
         }),
@@ -303,6 +315,7 @@ export class Aggregator {
       [() => this.baselines.start(), () => this.baselines.stop()],
       [() => this.detector.start(), () => this.detector.stop()],
       [() => this.#metricWriter?.start(), () => this.#metricWriter?.stop()],
+      [() => this.clockWatch.start(), () => this.clockWatch.stop()],
       [() => this.ingest.start(), () => this.ingest.stop()],
       [() => this.#servers.start(), () => this.#servers.stop()],
       [() => this.#http.start(), () => this.#http.stop()],

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { ClockWatch } from '@flowdam/common'
 import type { StoreStatus } from '@flowdam/proto'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ApiAccess } from './access/access.js'
@@ -26,6 +27,7 @@ export interface MetricSources {
   drops: DropCounter
   flows: FlowCounters
   agents: () => readonly AgentInfo[]
+  clock: ClockWatch
   storeStatus: () => StoreStatus
   access: ApiAccess
 }
@@ -103,6 +105,28 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   labelled('counter', 'agent_law_violations_total', 'Epochs whose ledger disagreed', ['agent'], () =>
     agents().map((agent) => [{ agent: agent.id }, agent.heartbeat?.lawViolations ?? 0]),
   )
+  for (const [name, help, read] of [
+    ['queue_records', 'Flow records in the agent that we have not acknowledged', 'queuedRecords'],
+    ['spool_bytes', "Bytes of the agent's spool files", 'spoolBytes'],
+    ['spool_max_bytes', 'The most there may be; 0 without a spool', 'spoolMaxBytes'],
+    ['clock_steps', "Times that somebody set the agent's wall clock since its start", 'clockSteps'],
+  ] as const) {
+    labelled('gauge', `agent_${name}`, help, ['agent'], () =>
+      agents().map((agent) => [{ agent: agent.id }, agent.heartbeat?.[read] ?? 0]),
+    )
+  }
+  labelled('gauge', 'agent_queue_oldest_seconds', 'Since the oldest epoch among them began', ['agent'], () =>
+    agents().map((agent) => [{ agent: agent.id }, (agent.heartbeat?.oldestAgeMs ?? 0) / 1000]),
+  )
+  labelled('counter', 'agent_missing_batches_total', 'Batches that did not come here', ['agent', 'why'], () =>
+    agents().flatMap(({ id, gapBatches, elsewhereBatches }): [{ agent: string; why: string }, number][] => [
+      [{ agent: id, why: 'lost' }, gapBatches],
+      [{ agent: id, why: 'elsewhere' }, elsewhereBatches],
+    ]),
+  )
+  labelled('counter', 'clock_steps_total', 'Times that somebody set our wall clock', [], () => [
+    [{}, sources.clock.steps],
+  ])
   gauge('detector_addresses', 'Protected addresses with counters', () => detector.trackedAddresses)
   gauge('detector_entries_held', 'Delta entries that windows hold', () => detector.heldEntries)
   labelled('counter', 'detector_messages_total', 'Host delta messages', [], () => [[{}, detector.messages]])

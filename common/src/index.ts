@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 export * from './address.js'
+export * from './clock-watch.js'
 export * from './config.js'
 export * from './errors.js'
 export * from './http.js'
@@ -8,4 +9,5 @@ export * from './log.js'
 export * from './nearest.js'
 export * from './prefix-map.js'
 export * from './process.js'
+export * from './steady-clock.js'
 export * from './units.js'

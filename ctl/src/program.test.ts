@@ -33,6 +33,11 @@ describe('flowdam, run as a process against an aggregator', () => {
   it('status says in words what is well and what is lost', async () => {
     const stdout = await succeed('status')
     assert.match(stdout, /^Aggregator {2}0\.1\.0 at 127\.0\.0\.1:\d+, up /m)
+    assert.match(
+      stdout,
+      /^Agents {6}2 connected, 1,234 records still to come, the oldest 1m 35s old, spool of edge2 88 % full, 3 batches lost in agents, 2 batches at another aggregator$/m,
+    )
+    assert.match(stdout, /^Clock {7}was set 1× since the start$/m)
     assert.match(stdout, /^Incoming {4}123 kpps, 1\.23 Gbit\/s, 350 flows\/s$/m)
     assert.match(
       stdout,
@@ -64,6 +69,10 @@ describe('flowdam, run as a process against an aggregator', () => {
     const stdout = await succeed('agents')
     assert.match(stdout, /^edge1 +connected .* eth0 eth1 \(generic, internal\) /m)
     assert.match(stdout, /^edge2 +silent /m)
+    assert.match(
+      stdout,
+      /^edge2 .* 1,234 +1m 35s +900 MiB \(88 %\) +spool_full 4,000, 3 batches +3 ms \(set 1×\)/m,
+    )
   })
 
   it('top asks for the ranking that was typed', async () => {

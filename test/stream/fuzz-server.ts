@@ -6,6 +6,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { statusService } from '@flowdam/aggregator/internal/api/status-service'
+import type { Attacks } from '@flowdam/aggregator/internal/attacks/attacks'
+import type { Bans } from '@flowdam/aggregator/internal/bans/bans'
 import { newFlowCounters } from '@flowdam/aggregator/internal/contracts'
 import { Detector } from '@flowdam/aggregator/internal/detect/detector'
 import { PolicySet } from '@flowdam/aggregator/internal/detect/policies'
@@ -15,8 +18,16 @@ import { IngestServer } from '@flowdam/aggregator/internal/ingest/server'
 import { SourceRegistry } from '@flowdam/aggregator/internal/sources/registry'
 import { SPOOL_DEFAULTS } from '@flowdam/aggregator/internal/spool/options'
 import { Spool } from '@flowdam/aggregator/internal/spool/spool'
-import { createLogger, parsePrefix } from '@flowdam/common'
-import { RECORD_SIZE, RecordOffset } from '@flowdam/proto'
+import { ClockWatch, createLogger, parsePrefix } from '@flowdam/common'
+import {
+  BanControl,
+  type GetStatusResponse,
+  type ListAgentsResponse,
+  RECORD_SIZE,
+  RecordOffset,
+  StatusServiceService,
+  StoreStatus,
+} from '@flowdam/proto'
 
 export interface Report {
   /** Read from streams, whatever was in them. */
@@ -25,6 +36,9 @@ export interface Report {
   honestRecords: number
   honestPackets: number
   detections: number
+  /** Of the API's answers, encoded. */
+  statusBytes: number
+  agentsBytes: number
   spooled: number
   rss: number
   heap: number
@@ -105,14 +119,49 @@ async function load(): Promise<void> {
   }
 }
 
+/** What people ask when something is wrong must be answered then: hostile numbers must still fit their fields. */
+function answerStatus(): Promise<number[]> {
+  const { getStatus, listAgents } = statusService(
+    {
+      startedUnixMs: 1,
+      detector,
+      bans: { activeCount: 0, rules: { dryRun: false }, brake: BanControl.create() } as unknown as Bans,
+      attacks: { activeCount: 0 } as unknown as Attacks,
+      drops,
+      flows,
+      agents: () => ingest.agents(),
+      ledger: () => ingest.ledger(),
+      clock: new ClockWatch({ log }),
+      storeStatus: () => StoreStatus.create(),
+    },
+    log,
+  )
+  const { getStatus: status, listAgents: agents } = StatusServiceService
+  return Promise.all([
+    lengthOf(getStatus as Unary<GetStatusResponse>, status.responseSerialize),
+    lengthOf(listAgents as Unary<ListAgentsResponse>, agents.responseSerialize),
+  ])
+}
+
+type Unary<T> = (call: unknown, done: (error: unknown, answer?: T) => void) => void
+
+function lengthOf<T>(method: Unary<T>, serialize: (answer: T) => Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const call = { request: {}, on: () => undefined, once: () => undefined, off: () => undefined }
+    method(call, (error, answer) => (answer ? resolve(serialize(answer).length) : reject(error)))
+  })
+}
+
 process.on('message', () => {
-  void spool.flush().then(load).then(report)
+  void spool.flush().then(load).then(answerStatus).then(report)
 })
 
-function report(): void {
+function report([statusBytes = 0, agentsBytes = 0]: number[]): void {
   globalThis.gc?.()
   const answer: Report = {
     ...counted,
+    statusBytes,
+    agentsBytes,
     detections: detector.detections,
     spooled: flows.spooled,
     rss: process.memoryUsage.rss(),

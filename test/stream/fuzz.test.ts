@@ -182,6 +182,7 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
     const text = JSON.stringify({ ended: Object.fromEntries(ended), drops: late.drops })
     test.diagnostic(`${text} ${late.detections} detections, ${logLines} log lines`)
     assert.equal(server.exitCode, null)
+    assert.ok(late.statusBytes > 0 && late.agentsBytes > 0)
     assert.ok(late.rss - early.rss < GROWTH_BYTES, `${show(early)}, then ${show(late)}`)
     const unknown = [...ended.keys()].filter((key) => !REASONS.some(([, reason]) => reason === key))
     assert.deepEqual(unknown, [], text)

@@ -235,6 +235,8 @@ export class Hostile {
       oldestAgeMs: this.#number(),
       spoolErrors: this.#number(),
       maybeDoubledRecords: this.#number(),
+      clockSteps: this.#number(),
+      queueMaxBytes: this.#number(),
       dropRules: this.#next(2) === 0,
       dropped: Array.from({ length: this.#next(50) === 0 ? 300 : this.#next(2) }, () => ({
         prefix: ['', '203.0.113.9/32', '\0', '::/0'][this.#next(4)] as string,

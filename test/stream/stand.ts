@@ -218,6 +218,8 @@ export class Sender {
         maybeDoubledRecords: this.uplink.doubles.maybe,
         dropRules: false,
         dropped: [],
+        clockSteps: 0,
+        queueMaxBytes: this.queue.maxBytes,
       }),
       config: (config) => {
         this.config = config

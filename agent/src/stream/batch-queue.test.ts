@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { type FlowBatch, RECORD_SIZE } from '@flowdam/proto'
 import fc from 'fast-check'
 import { BatchQueue } from './batch-queue.js'
@@ -72,6 +72,21 @@ describe('the queue of unacknowledged batches, in memory', () => {
     queue.acknowledge(BOOT, 2)
     for (const batch of [sequence(), sequence()]) for (let i = 0; i < 3; i++) queue.push(batch(1))
     assert.deepEqual([queue.batches, queue.peek()?.seq, queue.durableSeq], [1, 3, 2])
+  })
+
+  it('knows how old its oldest epoch is, whoever sets the clock meanwhile', () => {
+    mock.timers.enable({ apis: ['Date'], now: 1.8e12 })
+    try {
+      const queue = new BatchQueue({ maxBytes: 1 << 20 })
+      queue.push({ ...sequence()(1), epochStartUnixMs: Date.now() - 5000 })
+      for (const jump of [-3_600_000, 7_200_000]) {
+        mock.timers.setTime(Date.now() + jump)
+        assert.ok(queue.oldestAgeMs >= 5000 && queue.oldestAgeMs < 15_000, String(queue.oldestAgeMs))
+        assert.ok(Number.isInteger(queue.oldestAgeMs), 'a field of the Heartbeat')
+      }
+    } finally {
+      mock.timers.reset()
+    }
   })
 
   it('loses no record without counting it', () => {

@@ -43,6 +43,8 @@ export interface QueuedBatch {
   /** Read back for sending. */
   loaded: FlowBatch | undefined
   readonly since: number
+  /** When its epoch began, milliseconds of performance.now(): the wall clock may be set meanwhile. */
+  readonly beganAt: number
   /** Given up on the disk, or acknowledged: not to be written again. */
   unspoolable: boolean
   gone: boolean
@@ -159,7 +161,7 @@ export class BatchQueue {
   /** Since the oldest epoch held began, milliseconds; 0 when all is acknowledged. */
   get oldestAgeMs(): number {
     const oldest = this.#batches[0]
-    return oldest ? Math.max(0, Date.now() - oldest.epochStartUnixMs) : 0
+    return oldest ? Math.round(performance.now() - oldest.beganAt) : 0
   }
   /** How long the next batch to send has been waiting in this process, milliseconds; 0 when all were sent. */
   get unsentAgeMs(): number {
@@ -223,6 +225,7 @@ export class BatchQueue {
       place: undefined,
       loaded: undefined,
       since: performance.now(),
+      beganAt: beganAt(batch),
       unspoolable: false,
       gone: false,
       sentBytes: 0,
@@ -258,8 +261,12 @@ export class BatchQueue {
 
   /** Everything of `bootId` up to `seq` is durable elsewhere. */
   acknowledge(bootId: number, seq: number): void {
-    if (seq > this.ackedSeq(bootId)) this.#acked.set(bootId, seq)
-    if (this.#acked.size > BOOTS) this.#acked.delete(Math.min(...this.#acked.keys()))
+    if (seq > this.ackedSeq(bootId)) {
+      this.#acked.delete(bootId)
+      this.#acked.set(bootId, seq)
+    }
+    const [oldest] = this.#acked.keys()
+    if (this.#acked.size > BOOTS && oldest !== undefined) this.#acked.delete(oldest)
     const first = this.#batches.findIndex((entry) => entry.bootId === bootId)
     if (first < 0) return
     let end = first
@@ -305,6 +312,7 @@ export class BatchQueue {
       place,
       loaded: undefined,
       since: now,
+      beganAt: beganAt(batch),
       unspoolable: false,
       gone: false,
       sentBytes: 0,
@@ -505,6 +513,10 @@ export class BatchQueue {
 /** Dies with this process. */
 function isMortal({ place, unspoolable }: QueuedBatch): boolean {
   return place === undefined && !unspoolable
+}
+
+function beganAt({ epochStartUnixMs }: FlowBatch): number {
+  return performance.now() - Math.max(0, Date.now() - epochStartUnixMs)
 }
 
 function emptyBatch({ bootId, seq, epochStartUnixMs }: QueuedBatch): FlowBatch {

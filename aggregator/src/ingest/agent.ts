@@ -21,6 +21,8 @@ export class Agent implements AgentInfo, BatchOrigin {
   readonly sourceOfIface = new Uint16Array(256)
   readonly skew = new ClockSkew()
   connected = false
+  /** Its records' times are corrected. */
+  clockWrong = false
   bootId = 0
   version = ''
   hostname = ''
@@ -46,6 +48,12 @@ export class Agent implements AgentInfo, BatchOrigin {
 
   get clockSkewMs(): number {
     return this.skew.ms
+  }
+
+  /** Its clock was set: what was measured before says nothing any more. */
+  heard(heartbeat: Heartbeat): void {
+    if (this.heartbeat && heartbeat.clockSteps > this.heartbeat.clockSteps) this.skew.reset()
+    this.heartbeat = heartbeat
   }
 
   greet(hello: Hello): void {
@@ -101,7 +109,10 @@ export class Agent implements AgentInfo, BatchOrigin {
   }
 
   #saw(boot: number, seq: number): void {
+    this.#seen.delete(boot)
     this.#seen.set(boot, seq)
-    if (this.#seen.size > 64) this.#seen.delete(Math.min(...this.#seen.keys()))
+    // Not the least: an agent whose clock was set back has a smaller boot_id than before.
+    const [oldest] = this.#seen.keys()
+    if (this.#seen.size > 64 && oldest !== undefined) this.#seen.delete(oldest)
   }
 }

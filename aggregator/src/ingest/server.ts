@@ -127,6 +127,11 @@ export class IngestServer {
     return [...this.#agents.values()]
   }
 
+  /** Our clock was set: the skews measured before say nothing any more. */
+  clockStepped(): void {
+    for (const agent of this.#agents.values()) agent.skew.reset()
+  }
+
   get connected(): number {
     return this.#streams.size
   }

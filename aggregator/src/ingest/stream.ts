@@ -14,6 +14,7 @@ import {
 import { type ServerDuplexStream, status } from '@grpc/grpc-js'
 import type { BatchSink, DeltaSink } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
+import { isClockWrong } from '../spool/pending.js'
 import type { Agent } from './agent.js'
 import { Gate } from './backpressure.js'
 import { checkIdentity } from './identity.js'
@@ -155,8 +156,9 @@ export class AgentStream {
       case 'heartbeat':
         checkHeartbeat(message.value)
         this.#confirmDeltas(agent)
+        agent.heard(message.value)
         agent.skew.observe(message.value.nowUnixMs, now)
-        agent.heartbeat = message.value
+        this.#judgeClock(agent)
         this.#host.deltas.onAgentState(agent, 'heartbeat')
         break
       case 'interfaces':
@@ -238,6 +240,23 @@ export class AgentStream {
       },
       (error: unknown) => this.close(new Refusal(status.UNAVAILABLE, describeError(error))),
     )
+  }
+
+  /** Its records' times are corrected from here on, or no more: that must be said. */
+  #judgeClock(agent: Agent): void {
+    const { id, clockSkewMs, clockWrong } = agent
+    agent.clockWrong = isClockWrong(clockSkewMs)
+    if (agent.clockWrong === clockWrong) return
+    const { log, logLimit } = this.#host
+    const line = { agent: id, skewMs: Math.round(clockSkewMs) }
+    logLimit.line((leftOut) => {
+      if (agent.clockWrong) {
+        log.warn(
+          { ...line, ...leftOut },
+          "FD_CLOCK_SKEW: the agent's clock is wrong; its records' times are corrected",
+        )
+      } else log.info({ ...line, ...leftOut }, "the agent's clock is right again")
+    })
   }
 
   #confirmDeltas(agent: Agent): void {

@@ -15,6 +15,8 @@ import { invalid, Refusal } from './refusal.js'
 
 const AGENT_ID = /^[A-Za-z0-9._-]{1,64}$/
 const MAX_TEXT = 256
+/** A terabit per second for two hours: beyond it sums would not fit their fields some day. */
+const MAX_COUNT = 2 ** 50
 const REASON = /^[a-z_]{1,40}$/
 const MAX_REASONS = 64
 /** The kernel's three maps of rules hold 4096 each. */
@@ -73,6 +75,10 @@ export function checkBatch(batch: FlowBatch): void {
     )
   }
   if (batch.ledgers.length > 256) throw invalid('bad_batch', 'FD_BATCH: more than 256 ledgers')
+  for (const { iface, ...counts } of batch.ledgers) {
+    if (iface > 255 || Object.values(counts).some((count) => count > MAX_COUNT))
+      throw invalid('bad_batch', 'FD_BATCH: a ledger counts more than an epoch can hold')
+  }
 }
 
 /** It is kept until the next comes, and its reasons become labels. */
@@ -90,6 +96,10 @@ export function checkHeartbeat({ droppedRecords, dropped }: Heartbeat): void {
 }
 
 export function checkDeltas(deltas: HostDeltas): void {
+  for (const totals of [deltas.incoming, deltas.outgoing]) {
+    if (totals && Math.max(totals.packets, totals.bytes, totals.flows) > MAX_COUNT)
+      throw invalid('bad_deltas', 'FD_DELTAS: totals above what any link carries')
+  }
   if (deltas.entries.length % DELTA_SIZE !== 0) {
     throw invalid(
       'bad_deltas',

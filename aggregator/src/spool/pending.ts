@@ -50,10 +50,14 @@ export function newPending(
   return { ...fields, rebased: false, minMs: 0, maxMs: 0, done, resolve, reject }
 }
 
+/** Whether an agent's clock is so wrong that its times are corrected. */
+export function isClockWrong(clockSkewMs: number): boolean {
+  return Math.abs(clockSkewMs) > SKEW_TOLERATED_MS
+}
+
 /** Whose clock to believe, and how far: see the constants above. */
 export function trustedEpochStart(epochStartUnixMs: number, clockSkewMs: number, nowMs: number): number {
-  const start =
-    Math.abs(clockSkewMs) > SKEW_TOLERATED_MS ? epochStartUnixMs - Math.round(clockSkewMs) : epochStartUnixMs
+  const start = isClockWrong(clockSkewMs) ? epochStartUnixMs - Math.round(clockSkewMs) : epochStartUnixMs
   return Math.min(Math.max(start, nowMs - OLDEST_MS), nowMs + NEWEST_MS)
 }
 
@@ -68,7 +72,10 @@ const scratch: Rebased = { minMs: 0, maxMs: 0, unknown: 0 }
 export function settle(pending: Pending, baseUnixMs: number): void {
   const { records, origin } = pending
   if (!records || pending.rebased) return
-  rebase(records, origin.sourceOfIface, pending.epochStartUnixMs - baseUnixMs, pending.limitMs, scratch)
+  // Our own clock may have been set by weeks since the segment was begun; first_ms has 32 bits.
+  const most = 0xffffffff - pending.limitMs
+  const shiftMs = Math.min(most, Math.max(0, pending.epochStartUnixMs - baseUnixMs))
+  rebase(records, origin.sourceOfIface, shiftMs, pending.limitMs, scratch)
   if (scratch.unknown > 0) {
     for (let at = 0; at < records.length; at += RECORD_SIZE) {
       const iface = records[at + RecordOffset.iface] as number

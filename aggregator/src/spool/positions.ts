@@ -3,7 +3,7 @@
 /** {agent: {bootId: newest seq}}, as a sidecar's header holds it. */
 export type PositionTable = Record<string, Record<string, number>>
 
-/** A boot that has not sent for this many newer boots of its agent is forgotten. */
+/** A boot that has not sent since this many others of its agent did is forgotten. */
 const BOOTS_PER_AGENT = 64
 
 /**
@@ -22,12 +22,12 @@ export class Positions {
     const boots = this.#agents.get(agent) ?? new Map<number, number>()
     this.#agents.set(agent, boots)
     const known = boots.get(boot)
-    if (known !== undefined) {
-      if (seq > known) boots.set(boot, seq)
-      return
-    }
+    if (known !== undefined && seq <= known) return
+    // Newest last, by when it sent: a boot_id is a time, and the agent's clock may have been set back.
+    if (known !== undefined) boots.delete(boot)
     boots.set(boot, seq)
-    if (boots.size > BOOTS_PER_AGENT) boots.delete(Math.min(...boots.keys()))
+    const [oldest] = boots.keys()
+    if (boots.size > BOOTS_PER_AGENT && oldest !== undefined) boots.delete(oldest)
   }
 
   toJSON(): PositionTable {

@@ -198,7 +198,7 @@ export class Spool implements BatchSink {
 
   #checkAge(): void {
     if (this.#writer.bytes === 0) return
-    const age = Date.now() - this.#writer.openedUnixMs
+    const age = performance.now() - this.#writer.openedAt
     const behind = this.#shelf.count > 0
     if (age >= this.#options.maxAgeMs * (behind ? PATIENCE : 1)) {
       this.#sealDue = true

@@ -28,6 +28,7 @@ export class SegmentWriter {
   #positions: Positions | undefined
   #open: OpenSegment | undefined
   #openedUnixMs = 0
+  #openedAt = 0
   #unsynced = false
   #syncTimer: NodeJS.Timeout | undefined
 
@@ -60,6 +61,11 @@ export class SegmentWriter {
   /** When the open segment was begun; of no meaning while it has no records. */
   get openedUnixMs(): number {
     return this.#openedUnixMs
+  }
+
+  /** The same by the monotonic clock. */
+  get openedAt(): number {
+    return this.#openedAt
   }
 
   get isFull(): boolean {
@@ -116,6 +122,7 @@ export class SegmentWriter {
     )
     this.#nextNumber++
     this.#openedUnixMs = now
+    this.#openedAt = performance.now()
     await this.#shelf.setNewestSidecar(segmentPaths(directory, segment.header.segment).sidecar)
     return segment
   }

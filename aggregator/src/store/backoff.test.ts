@@ -32,7 +32,7 @@ describe('restraint', () => {
   let restraint: Restraint
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout', 'Date'] })
-    restraint = new Restraint()
+    restraint = new Restraint(() => Date.now())
   })
   afterEach(() => mock.timers.reset())
 

@@ -39,14 +39,20 @@ export type Outcome = 'accepted' | 'crowded' | 'failed'
  * refused, and then one at a time until it has taken one. Meanwhile segments grow, so that there are fewer of them.
  */
 export class Restraint {
+  readonly #clock: () => number
   #refusals = 0
   #untilMs = 0
   #probe: Promise<void> | undefined
 
+  /** Milliseconds, monotonic: a wall clock that is set back must not make inserts wait as long. */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock
+  }
+
   /** Before an insert; call what it resolves with when the insert is over. */
   async enter(signal: AbortSignal): Promise<(outcome: Outcome) => void> {
     while (this.#refusals > 0 && !signal.aborted) {
-      const rest = this.#untilMs - Date.now()
+      const rest = this.#untilMs - this.#clock()
       if (this.#probe) await this.#probe
       else if (rest > 0) await pause(rest, signal)
       else return this.#beginProbe()
@@ -72,8 +78,8 @@ export class Restraint {
 
   #refused(): void {
     // Inserts that were under way at the same time are refused once.
-    if (this.#untilMs > Date.now()) return
-    this.#untilMs = Date.now() + pauseMs('crowded', this.#refusals)
+    if (this.#untilMs > this.#clock()) return
+    this.#untilMs = this.#clock() + pauseMs('crowded', this.#refusals)
     this.#refusals++
   }
 }

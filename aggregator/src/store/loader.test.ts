@@ -89,6 +89,7 @@ describe('loader', () => {
     queue = new Queue(segments)
     drops = new DropCounter()
     loader = new Loader({
+      clock: () => Date.now(),
       target: table,
       spool: queue,
       sources: new SourceRegistry('/nowhere'),

@@ -25,6 +25,8 @@ export interface LoaderOptions {
   beforeRelease?: (segment: SealedSegment) => Promise<void>
   /** Called after each stored segment; must not throw. */
   onStored?: (rows: number, ms: number) => void
+  /** For tests. Milliseconds, monotonic. */
+  clock?: () => number
 }
 
 export interface LoaderStatus {
@@ -52,12 +54,15 @@ export class Loader {
   #rowsStored = 0
   readonly #recent: { at: number; rows: number; ms: number }[] = []
   readonly #retries: Record<FailureKind, number> = { retry: 0, crowded: 0, schema: 0, bad_data: 0 }
-  readonly #restraint = new Restraint()
+  readonly #clock: () => number
+  readonly #restraint: Restraint
   #lastError = ''
   #failed = false
 
   constructor(options: LoaderOptions) {
     this.#options = options
+    this.#clock = options.clock ?? (() => performance.now())
+    this.#restraint = new Restraint(this.#clock)
   }
 
   start(): void {
@@ -76,7 +81,7 @@ export class Loader {
   }
 
   status(): LoaderStatus {
-    const now = Date.now()
+    const now = this.#clock()
     this.#trim(now)
     const inWindow = this.#recent.reduce((sum, { rows }) => sum + rows, 0)
     const since = this.#recent[0]?.at ?? now
@@ -123,7 +128,7 @@ export class Loader {
         flows.stored += segment.rows
         this.#rowsStored += segment.rows
         const ms = performance.now() - began
-        this.#recent.push({ at: Date.now(), rows: segment.rows, ms })
+        this.#recent.push({ at: this.#clock(), rows: segment.rows, ms })
         this.#options.onStored?.(segment.rows, ms)
         if (this.#lastError !== '') log.info({ segment: segment.id }, 'the store takes flows again')
         this.#lastError = ''

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatBytes } from '@flowdam/common'
+import { formatBytes, formatDuration } from '@flowdam/common'
 import type { Agent, AgentInterface } from '@flowdam/proto'
 import { Command } from 'commander'
 import { examples } from '../help.js'
@@ -47,18 +47,66 @@ function columns(nowMs: number): Column<Agent>[] {
       dropOrder: 1,
     },
     {
+      title: 'OLDEST',
+      cell: ({ oldestAgeMs }) => (oldestAgeMs === 0 ? '' : formatDuration(roundAge(oldestAgeMs))),
+      align: 'right',
+      dropOrder: 4,
+    },
+    {
+      title: 'SPOOL',
+      cell: ({ spoolBytes, spoolMaxBytes }) => formatFill(spoolBytes, spoolMaxBytes),
+      align: 'right',
+      dropOrder: 3,
+      style: ({ spoolErrors, spoolBytes, spoolMaxBytes }) =>
+        spoolErrors > 0 ? 'red' : spoolBytes > spoolMaxBytes * NEARLY_FULL ? 'yellow' : undefined,
+    },
+    {
+      title: 'LOST',
+      cell: lostOf,
+      dropOrder: 1,
+      style: () => 'red',
+    },
+    {
       title: 'LAW BROKEN',
       cell: ({ lawViolations }) => (lawViolations === 0 ? '' : formatCount(lawViolations)),
       align: 'right',
       dropOrder: 0,
       style: () => 'red',
     },
-    { title: 'SKEW', cell: ({ clockSkewMs }) => `${clockSkewMs} ms`, align: 'right', dropOrder: 2 },
+    {
+      title: 'SKEW',
+      cell: ({ clockSkewMs, clockSteps }) =>
+        `${clockSkewMs} ms${clockSteps > 0 ? ` (set ${clockSteps}×)` : ''}`,
+      align: 'right',
+      dropOrder: 2,
+      style: ({ clockSkewMs }) => (Math.abs(clockSkewMs) > SKEW_WRONG_MS ? 'red' : undefined),
+    },
     { title: 'MEMORY', cell: ({ rssBytes }) => formatBytes(rssBytes), align: 'right', dropOrder: 4 },
     { title: 'VERSION', cell: ({ version }) => version, dropOrder: 3 },
     { title: 'HOST', cell: ({ hostname }) => hostname, dropOrder: 5 },
     { title: 'KERNEL', cell: ({ kernel }) => kernel, dropOrder: 6 },
   ]
+}
+
+/** From here on its records' times are corrected. */
+const SKEW_WRONG_MS = 5 * 60_000
+const NEARLY_FULL = 0.8
+
+/** Whole seconds when there is at least one. */
+function roundAge(ms: number): number {
+  return ms < 1000 ? Math.round(ms) : Math.round(ms / 1000) * 1000
+}
+
+function formatFill(bytes: number, maxBytes: number): string {
+  if (maxBytes === 0) return 'none'
+  return `${formatBytes(bytes)} (${Math.round((bytes / maxBytes) * 100)} %)`
+}
+
+/** `queue_full 12k, 3 batches`: records that it gave up, and batches that never came. */
+function lostOf({ droppedRecords, gapBatches }: Agent): string {
+  const lost = Object.entries(droppedRecords).map(([reason, count]) => `${reason} ${formatCount(count)}`)
+  if (gapBatches > 0) lost.push(`${formatCount(gapBatches)} batches`)
+  return lost.join(', ')
 }
 
 /** Agents say something every second. */

@@ -26,12 +26,13 @@ function describe(status: GetStatusResponse, server: string, nowMs: number): Fie
   const up = formatDuration(Math.max(0, nowMs - status.startedUnixMs))
   return [
     { name: 'Aggregator', value: `${status.version} at ${server}, up ${up}` },
-    agents(status.agentsConnected),
+    agents(status),
     { name: 'Incoming', value: formatRates(status.incoming) },
     { name: 'Outgoing', value: formatRates(status.outgoing) },
     { name: 'Addresses', value: `${formatCount(status.trackedAddresses)} with traffic` },
     bans(status),
     ...stopped(status),
+    ...clock(status),
     ...(status.store ? [store(status.store), spool(status.store)] : []),
     { name: 'Flows', value: stages(status.flows) },
     ...(status.ledger ? [ledger(status.ledger)] : []),
@@ -39,9 +40,33 @@ function describe(status: GetStatusResponse, server: string, nowMs: number): Fie
   ]
 }
 
-function agents(connected: number): Field {
+function agents({ agentsConnected: connected, agentsWaiting: waiting }: GetStatusResponse): Field {
   if (connected === 0) return { name: 'Agents', value: 'none connected: nothing is counted', style: 'yellow' }
-  return { name: 'Agents', value: `${connected} connected` }
+  const parts = [`${connected} connected`]
+  if (!waiting) return { name: 'Agents', value: parts.join('') }
+  const { records, oldestAgeMs, fullestAgent, fullestFill, gapBatches, elsewhereBatches } = waiting
+  if (records > 0)
+    parts.push(`${formatCount(records)} records still to come, the oldest ${age(oldestAgeMs)} old`)
+  if (fullestFill >= WORTH_SAYING)
+    parts.push(`spool of ${fullestAgent} ${Math.round(fullestFill * 100)} % full`)
+  if (gapBatches > 0) parts.push(`${formatCount(gapBatches)} batches lost in agents`)
+  if (elsewhereBatches > 0) parts.push(`${formatCount(elsewhereBatches)} batches at another aggregator`)
+  const full = fullestFill >= NEARLY_FULL
+  return { name: 'Agents', value: parts.map(phrase).join(', '), ...(full && { style: 'yellow' as const }) }
+}
+
+/** Of a spool: below, nobody needs to know. */
+const WORTH_SAYING = 0.05
+const NEARLY_FULL = 0.8
+
+function age(ms: number): string {
+  return formatDuration(ms < 1000 ? Math.round(ms) : Math.round(ms / 1000) * 1000)
+}
+
+/** Somebody set the aggregator's clock: times before and after do not compare. */
+function clock({ clockSteps }: GetStatusResponse): Field[] {
+  if (clockSteps === 0) return []
+  return [{ name: 'Clock', value: `was set ${clockSteps}× since the start`, style: 'yellow' }]
 }
 
 function bans({ bansActive, dryRun, attacksActive }: GetStatusResponse): Field {
