@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { parseCommandLine } from './cli.js'
-import { compareConfigs, loadAgentConfig } from './config.js'
+import { compareConfigs, loadAgentConfig, presentAgentConfig } from './config.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'flowdam-agent-config-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -17,6 +17,15 @@ function load(text: string) {
 }
 
 describe('agent.yaml', () => {
+  it('what --check prints is a valid file and means the same', () => {
+    const config = load(
+      'id: edge1\ninterfaces: [eth0, { name: eth1, boundary: internal }]\nspool: { path: /s }\nhttp: 127.0.0.1:8081\nexport_interval: 1500ms\n',
+    )
+    const printed = presentAgentConfig(config)
+    assert.match(printed, /^export_interval: 1500ms$/m)
+    assert.deepEqual(load(printed), config)
+  })
+
   it('as the documentation shows it', () => {
     const config = load(`
 id: edge1

@@ -3,6 +3,8 @@
 // agent.yaml. Names, defaults and units must agree with docs/agent-config.md.
 import {
   type ConfigFile,
+  configText,
+  exactDuration,
   isLoopback,
   loadConfigFile,
   parseHostPort,
@@ -107,6 +109,15 @@ export function plaintextIssues(config: AgentConfig): { path: string[]; message:
     })
   }
   return issues
+}
+
+/** As `--check` prints it: a valid file again. */
+export function presentAgentConfig(config: AgentConfig): string {
+  return configText({
+    ...config,
+    detect_interval: exactDuration(config.detect_interval),
+    export_interval: exactDuration(config.export_interval),
+  })
 }
 
 /** Settings that take effect on a reload; the others need a restart. */

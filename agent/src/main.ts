@@ -3,7 +3,7 @@
 import { createLogger, describeError, onShutdown, parseHostPort, VERSION } from '@flowdam/common'
 import { Agent } from './agent.js'
 import { HELP, parseCommandLine } from './cli.js'
-import { loadAgentConfig } from './config.js'
+import { loadAgentConfig, presentAgentConfig } from './config.js'
 import { detach } from './detach.js'
 
 /** Usage and configuration errors; anything else is 1. */
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   if (invocation.action === 'help') return void process.stdout.write(HELP)
   if (invocation.action === 'version') return void process.stdout.write(`flowdam-agent ${VERSION}\n`)
   const { action, config, file } = invocation
-  if (action === 'check') return void process.stdout.write(`${JSON.stringify(config, null, 2)}\n`)
+  if (action === 'check') return void process.stdout.write(presentAgentConfig(config))
   if (action === 'detach') return void process.stdout.write(`${detach(config)}\n`)
 
   const log = createLogger('flowdam-agent')

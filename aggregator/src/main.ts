@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseArgs } from 'node:util'
 import {
+  configText,
   createLogger,
   describeError,
   FlowdamError,
@@ -9,7 +10,6 @@ import {
   onShutdown,
   VERSION,
 } from '@flowdam/common'
-import { stringify } from 'yaml'
 import { Aggregator } from './app.js'
 import { loadAggregatorConfig } from './config/load.js'
 import { diffConfig, presentConfig } from './config/present.js'
@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   const config = readConfig(file)
   if (check) {
     // The unit checks before each start: what is printed ends in the system's log.
-    process.stdout.write(stringify(presentConfig(config, 'others')))
+    process.stdout.write(configText(presentConfig(config, 'others')))
     return
   }
   const log = createLogger('flowdam-aggregator')

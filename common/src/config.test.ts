@@ -42,8 +42,42 @@ describe('configuration files', () => {
     )
   })
 
+  it('says what is missing, of the wrong type or no choice in the words of the file, from top to bottom', () => {
+    const choices = z.strictObject({
+      networks: z.array(z.string()),
+      dry_run: z.boolean().optional(),
+      mode: z.enum(['inline', 'tap']).optional(),
+      store: z.discriminatedUnion('engine', [
+        z.strictObject({ engine: z.literal('embedded') }),
+        z.strictObject({ engine: z.literal('clickhouse') }),
+      ]),
+    })
+    const complaints = (text: string) => {
+      try {
+        parseConfigText('f', text, choices)
+      } catch (error) {
+        return error instanceof Error ? error.message.split('\n') : []
+      }
+      return []
+    }
+    assert.deepEqual(
+      complaints('dry_run: yes\nmode: tab\nnetworks: 1.2.3.0/24\nstore: { engine: embeded }\n'),
+      [
+        "f:1:1: dry_run: 'yes' is not true or false",
+        "f:2:1: mode: 'tab' is none of inline, tap; did you mean 'tap'?",
+        "f:3:1: networks: '1.2.3.0/24' is not a list",
+        "f:4:10: store.engine: 'embeded' is none of embedded, clickhouse; did you mean 'embedded'?",
+      ],
+    )
+    assert.deepEqual(complaints('store: {}\n'), [
+      'f:1:1: networks: is missing',
+      'f:1:1: store.engine: is missing: one of embedded, clickhouse',
+    ])
+  })
+
   it('points at a syntax error and at a key given twice', () => {
     assert.throws(() => parse('window: [1\n'), /^FlowdamError: aggregator\.yaml:2:1: /)
+    assert.throws(() => parse('a:\n\tb: 1\n'), /yaml:2:1: Tabs are not allowed as indentation$/)
     assert.throws(() => parse('window: 1s\nwindow: 2s\n'), /aggregator\.yaml:2:1: Map keys must be unique/)
   })
 

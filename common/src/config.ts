@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs'
-import { type Document, isMap, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import { type Document, isMap, isSeq, LineCounter, type Node, parseDocument, stringify } from 'yaml'
 import type { z } from 'zod'
+import { complaintOf } from './complaint.js'
 import { FlowdamError } from './errors.js'
 import { nearest } from './nearest.js'
 
@@ -27,11 +28,11 @@ export interface ConfigComplaint {
 export class ConfigError extends FlowdamError {
   readonly complaints: readonly ConfigComplaint[]
 
-  constructor(file: string, complaints: readonly ConfigComplaint[], cause?: unknown) {
+  constructor(file: string, complaints: readonly ConfigComplaint[]) {
     const lines = complaints.map(({ line, column, path, message }) => {
       return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
     })
-    super('FD_CONFIG_INVALID', lines.join('\n'), { cause })
+    super('FD_CONFIG_INVALID', lines.join('\n'))
     this.complaints = complaints
   }
 }
@@ -86,14 +87,20 @@ export function parseConfigText<S extends z.ZodType>(
   const broken = document.errors[0]
   if (broken) {
     const at = lines.linePos(broken.pos[0])
-    const message = broken.message.split('\n')[0] ?? ''
-    throw new ConfigError(file, [{ line: at.line, column: at.col, path: '', message }], broken)
+    // The parser's message goes on with the place and an excerpt.
+    const message = broken.message.split('\n')[0]?.replace(/ at line \d+, column \d+:$/, '') ?? ''
+    throw new ConfigError(file, [{ line: at.line, column: at.col, path: '', message }])
   }
   const value: unknown = document.toJS() ?? {}
   const result = schema.safeParse(value)
   if (result.success) return new ConfigFile(file, result.data, document, lines)
   const issues = result.error.issues.flatMap((issue) => explain(issue, value, schema))
   throw configError(file, document, lines, issues)
+}
+
+/** Plain values as the text of a configuration file. */
+export function configText(values: unknown): string {
+  return stringify(values)
 }
 
 function explain(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): ConfigIssue[] {
@@ -103,7 +110,7 @@ function explain(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): Co
       const inner = issue.errors.flat().find((member) => member.code !== 'invalid_type')
       if (inner) return explain({ ...inner, path: [...issue.path, ...inner.path] }, value, schema)
     }
-    return [{ path: issue.path, message: issue.message }]
+    return [{ path: issue.path, message: complaintOf(issue, valueAt(value, issue.path)) }]
   }
   const known = knownKeys(schema, issue.path)
   return issue.keys.map((key) => {
@@ -115,6 +122,16 @@ function explain(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): Co
         : ''
     return { path: [...issue.path, key], message: `unknown key${hint}` }
   })
+}
+
+function valueAt(value: unknown, path: ConfigPath): unknown {
+  return path.reduce<unknown>(
+    (inside, step) =>
+      typeof inside === 'object' && inside !== null
+        ? (inside as Record<PropertyKey, unknown>)[step]
+        : undefined,
+    value,
+  )
 }
 
 interface SchemaShape {
@@ -154,7 +171,11 @@ function configError(
     const { line, col: column } = position(document, lines, path)
     return { line, column, path: path.map(String).join('.'), message }
   })
-  return new ConfigError(file, complaints)
+  // In the order of the file: one mistake is often the cause of the next.
+  return new ConfigError(
+    file,
+    complaints.sort((a, b) => a.line - b.line || a.column - b.column),
+  )
 }
 
 /** Line and column of a path: of the key itself where there is one, else of the nearest thing around it. */

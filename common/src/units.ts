@@ -86,3 +86,16 @@ function unitType(parse: (input: string | number) => number) {
 export const zRate = unitType(parseRate)
 export const zSize = unitType(parseSize)
 export const zDuration = unitType(parseDuration)
+
+/** For configuration files: the largest unit that says it exactly. */
+export function exactDuration(ms: number): string {
+  for (const [unit, length] of [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+  ] as const) {
+    if (ms > 0 && ms % length === 0) return `${ms / length}${unit}`
+  }
+  return `${ms}ms`
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatHostPort, type HostPort, type Prefix } from '@flowdam/common'
+import { exactDuration, formatHostPort, type HostPort, type Prefix } from '@flowdam/common'
 import type { AggregatorConfig } from './schema.js'
 
 /**
@@ -46,19 +46,6 @@ const DURATIONS = new Set([
   'detect_interval',
   'export_interval',
 ])
-
-/** The largest unit that says it exactly, so that the output is a valid file again. */
-function exactDuration(ms: number): string {
-  for (const [unit, length] of [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1000],
-  ] as const) {
-    if (ms > 0 && ms % length === 0) return `${ms / length}${unit}`
-  }
-  return `${ms}ms`
-}
 
 function plain(value: unknown, path: readonly string[], hiding: boolean): unknown {
   const key = path.at(-1) ?? ''
