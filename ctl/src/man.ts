@@ -62,12 +62,13 @@ function describeOption(option: {
   description: string
   argChoices?: string[] | undefined
   defaultValue?: unknown
+  defaultValueDescription?: string | undefined
 }): string {
   const notes = [
     ...(option.argChoices ? [option.argChoices.join(', ')] : []),
     ...(option.defaultValue === undefined || option.defaultValue === ''
       ? []
-      : [`default ${String(option.defaultValue)}`]),
+      : [`default ${option.defaultValueDescription ?? String(option.defaultValue)}`]),
   ]
   const text = `${option.description}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`
   return term(roff(option.flags), sentence(text))

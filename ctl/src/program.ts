@@ -20,7 +20,7 @@ import { tokenCommand } from './commands/token.js'
 import { topCommand } from './commands/top.js'
 import { watchCommand } from './commands/watch.js'
 import { EXIT, type ExitStatus } from './exit-status.js'
-import { examples } from './help.js'
+import { describeOption, examples } from './help.js'
 import { durationOption } from './input/values.js'
 import type { World } from './session.js'
 
@@ -78,6 +78,7 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
       outputError: (text, write) => write(text.replace(/^error: /, 'flowdam: ')),
       getOutHelpWidth: () => (world.stdout.isTTY ? world.stdout.columns || 80 : 100),
     })
+    .configureHelp({ optionDescription: describeOption })
     .exitOverride()
     .showHelpAfterError('(--help says how)')
     .helpCommand('help [command]', 'print the help of a command')
@@ -116,6 +117,7 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
 }
 
 const EXIT_HELP = `
+
 Exit status: 0 done, 1 the aggregator refused or it was not found, 2 wrong usage, 3 no aggregator reached.
 `
 

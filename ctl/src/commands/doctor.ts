@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { examine } from '../doctor/examine.js'
 import { type Finding, SEVERITIES, type Section, type Severity, worstOf } from '../doctor/finding.js'
 import { machine } from '../doctor/sources.js'
@@ -27,7 +27,11 @@ export function doctorCommand(world: World, exitWith: (status: ExitStatus) => vo
       append,
       [],
     )
-    .option('--watch <time>', 'how long drop counters are watched', durationOption, 1000)
+    .addOption(
+      new Option('--watch <time>', 'how long drop counters are watched')
+        .argParser(durationOption)
+        .default(1000, '1s'),
+    )
     .option('-q, --quiet', 'only what is not well')
     .addHelpText(
       'after',

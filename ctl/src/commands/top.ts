@@ -48,7 +48,11 @@ export function topOptions(command: Command): Command {
     .addOption(new Option('--by <rate>', 'what to rank by').choices(['pps', 'bps', 'flows']).default('pps'))
     .option('-d, --direction <in|out>', 'rank by one direction (default: both together)', directionOption)
     .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 1000), 20)
-    .option('--interval <time>', 'how often a watch looks', intervalOption, 1000)
+    .addOption(
+      new Option('--interval <time>', 'how often a watch looks')
+        .argParser(intervalOption)
+        .default(1000, '1s'),
+    )
 }
 
 async function once(session: Session, options: TopOptions): Promise<void> {

@@ -2,7 +2,7 @@
 //
 // Live views: on a terminal a picture that is drawn again, in a pipe a line for each change, with --json an object.
 import type { Attack, Ban, WatchHostResponse } from '@flowdam/proto'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { examples } from '../help.js'
 import { addressArgument } from '../input/values.js'
 import { untilInterrupted } from '../interrupt.js'
@@ -96,7 +96,9 @@ function hostView(world: World): Command {
   return new Command('host')
     .description('one protected address; in a pipe a line each time')
     .argument('<address>', 'IPv4 or IPv6 address', addressArgument)
-    .option('--interval <time>', 'how often', intervalOption, REDRAW_MS)
+    .addOption(
+      new Option('--interval <time>', 'how often').argParser(intervalOption).default(REDRAW_MS, '1s'),
+    )
     .addHelpText('after', examples(['flowdam watch host 203.0.113.5', '']))
     .action((address: string, { interval }: { interval: number }, command: Command) =>
       inSession(world, command, (session) => {
