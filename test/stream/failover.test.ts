@@ -129,14 +129,4 @@ describe('a stream that breaks', { timeout: 120_000 }, () => {
     )
     assert.equal(new Set(order).size, order.length)
   })
-
-  it('tells a newer agent what this aggregator speaks, and the agent comes back slowly', async () => {
-    const one = await receiver()
-    const agent = sender({ targets: [one.address], protocolVersion: 2 })
-    await until('the refusal', () => agent.uplink.stats.failures.version === 1)
-    assert.equal(one.drops.get('ingest', 'bad_hello'), 1)
-    // Half a minute at least; an impatient agent would be back within the second.
-    await new Promise((resolve) => setTimeout(resolve, 1500))
-    assert.equal(agent.uplink.stats.failures.version, 1)
-  })
 })

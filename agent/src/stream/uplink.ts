@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger } from '@flowdam/common'
+import { type Logger, VERSION } from '@flowdam/common'
 import {
   type Config,
   type Heartbeat,
@@ -10,6 +10,7 @@ import {
   RECORD_SIZE,
   type Rules,
   type StreamResponse,
+  streamVersionMismatch,
   type Welcome,
 } from '@flowdam/proto'
 import { TokenBucket } from '../count/token-bucket.js'
@@ -421,6 +422,7 @@ export class Uplink {
   }
 }
 
-function versionText(welcome: Welcome): string {
-  return `FD_PROTOCOL_VERSION: the aggregator ${welcome.aggregatorVersion} speaks version ${welcome.protocolVersion} of the stream, this agent knows ${PROTOCOL_VERSION}; upgrade the older of the two`
+function versionText({ aggregatorVersion, protocolVersion }: Welcome): string {
+  const aggregator = { software: aggregatorVersion, protocol: protocolVersion }
+  return `FD_PROTOCOL_VERSION: ${streamVersionMismatch({ software: VERSION, protocol: PROTOCOL_VERSION }, aggregator)}`
 }

@@ -175,7 +175,7 @@ describe('ingest', { timeout: 60_000 }, () => {
       'another version',
       { protocolVersion: 2 },
       status.FAILED_PRECONDITION,
-      /FD_PROTOCOL_VERSION.*version 2.*knows 1/,
+      /FD_PROTOCOL_VERSION.*version 2.*version 1; upgrade the aggregator/,
     ],
     ['another record size', { recordSize: 72 }, status.FAILED_PRECONDITION, /FD_RECORD_SIZE.*72/],
     ['an agent id with a slash', { agentId: '../edge' }, status.INVALID_ARGUMENT, /FD_AGENT_ID/],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { VERSION } from '@flowdam/common'
 import {
   DELTA_SIZE,
   type FlowBatch,
@@ -9,6 +10,7 @@ import {
   MAX_BATCH_RECORDS,
   PROTOCOL_VERSION,
   RECORD_SIZE,
+  streamVersionMismatch,
 } from '@flowdam/proto'
 import { status } from '@grpc/grpc-js'
 import { invalid, Refusal } from './refusal.js'
@@ -29,7 +31,10 @@ export function checkHello(hello: Hello): void {
   if (hello.protocolVersion !== PROTOCOL_VERSION) {
     throw new Refusal(
       status.FAILED_PRECONDITION,
-      `FD_PROTOCOL_VERSION: the agent speaks version ${hello.protocolVersion} of the stream, this aggregator knows ${PROTOCOL_VERSION}; upgrade the older of the two`,
+      `FD_PROTOCOL_VERSION: ${streamVersionMismatch(
+        { software: hello.version, protocol: hello.protocolVersion },
+        { software: VERSION, protocol: PROTOCOL_VERSION },
+      )}`,
       'bad_hello',
     )
   }
