@@ -114,8 +114,9 @@ export class AttackJournal {
     try {
       writeFileSync(`${this.#path}.new`, text, { mode: 0o640 })
       renameSync(`${this.#path}.new`, this.#path)
+      const fd = openSync(this.#path, 'a', 0o640)
       if (this.#fd !== undefined) closeSync(this.#fd)
-      this.#fd = openSync(this.#path, 'a', 0o640)
+      this.#fd = fd
       this.#size = Buffer.byteLength(text)
       this.#compactAt = this.#size + COMPACT_BYTES
       this.#failing = false

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,6 +55,25 @@ describe('source registry', () => {
         [4, 'internal'],
       ],
     )
+  })
+
+  it('gives no number out that the disk had room for in part only', () => {
+    // What a file may grow to stands for a disk that fills up in the middle of a line.
+    const program = `
+      import { SourceRegistry } from ${JSON.stringify(new URL('./registry.js', import.meta.url).href)}
+      const registry = new SourceRegistry(process.argv[1])
+      registry.start()
+      const given = []
+      try {
+        for (let i = 0; i < 1000; i++) given.push(registry.number('edge1', 'eth' + i, false, 'external'))
+      } catch {}
+      console.log(given.length)`
+    const shell = 'ulimit -f 8; exec "$0" --input-type=module -e "$1" "$2"'
+    const given = Number(execFileSync('sh', ['-c', shell, process.execPath, program, directory]))
+    assert.ok(given > 0 && given < 1000, `${given} numbers`)
+    reopen()
+    assert.equal(registry.all().length, given)
+    assert.equal(registry.number('edge2', 'eth0', false, 'external'), given + 1)
   })
 
   it('cuts a torn last line', () => {

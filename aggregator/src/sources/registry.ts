@@ -159,7 +159,10 @@ export class SourceRegistry {
       throw new FlowdamError('FD_SOURCES_STOPPED', 'the source registry is not running')
     const { size } = fstatSync(this.#fd)
     try {
-      writeSync(this.#fd, lines)
+      const bytes = Buffer.from(lines)
+      // A disk that fills up takes a part, and no error tells.
+      if (writeSync(this.#fd, bytes) !== bytes.length)
+        throw new Error(`${this.#path}: no room for another line`)
       this.#unsynced = true
     } catch (error) {
       ftruncateSync(this.#fd, size)

@@ -76,6 +76,20 @@ describe('spool', () => {
     rmSync(directory, { recursive: true })
   })
 
+  it('seals by age when somebody sets the clock back', { timeout: 60_000 }, async (t) => {
+    await spool.stop()
+    spool = newSpool({ maxAgeMs: 200 })
+    const sealed = new Promise<void>((resolve) => {
+      spool.onSealed = resolve
+    })
+    await spool.start()
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    await spool.append(origin('edge1'), batch(1, 10))
+    t.mock.timers.setTime(Date.now() - 3_600_000)
+    // Never, if age is what the clock on the wall says.
+    await sealed
+  })
+
   it('keeps the records of batches in order, with absolute time and source', async () => {
     const agent = origin('edge1')
     const epochs = [Date.now() - 60_000, Date.now() - 5000]
