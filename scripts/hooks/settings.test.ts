@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -22,6 +32,73 @@ function run(hook: string, args: readonly string[], env: Record<string, string> 
   })
   return { status, stdout, stderr }
 }
+
+describe('a hook that root and the aggregator run in turn', () => {
+  const NOBODY = 65534
+  const folder = mkdtempSync(join(tmpdir(), 'flowdam-turns-'))
+  after(() => rmSync(folder, { recursive: true }))
+  const options = process.getuid?.() === 0 ? {} : { skip: 'needs root, to be two users' }
+
+  it('is stopped by nothing that the other one made', options, () => {
+    chmodSync(folder, 0o755)
+    // As /run/lock: everybody may make files, and nobody opens another's for writing (fs.protected_regular).
+    const locks = join(folder, 'locks')
+    mkdirSync(locks)
+    chmodSync(locks, 0o1777)
+    const state = join(folder, 'state')
+    mkdirSync(state)
+    chownSync(state, NOBODY, NOBODY)
+    const fifo = join(folder, 'fifo')
+    spawnSync('mkfifo', ['-m', '666', fifo])
+    const env = {
+      PATH: process.env['PATH'],
+      EXABGPCLI: '/bin/true',
+      EXABGP_LOCK: join(locks, 'lock'),
+      EXABGP_FIFO: fifo,
+      EXABGP_FOLDER: state,
+      FLOWSPEC_FOLDER: state,
+    }
+    const reader = spawn('sh', ['-c', 'while :; do cat "$1"; done', 'sh', fifo], {
+      stdio: 'ignore',
+      detached: true,
+    })
+    try {
+      for (const users of [
+        [0, NOBODY],
+        [NOBODY, 0, NOBODY],
+      ]) {
+        for (const hook of ['exabgp-cli', 'exabgp-flowspec', 'exabgp-fifo']) {
+          for (const uid of users) {
+            for (const action of ['ban', 'unban']) {
+              const ended = spawnSync(join(HOOKS, hook), [ADDRESS, 'incoming', '1', action], {
+                encoding: 'utf8',
+                env,
+                uid,
+                gid: uid,
+              })
+              assert.equal(ended.status, 0, `${hook} ${action} of ${uid}: ${ended.stderr}`)
+            }
+          }
+        }
+        for (const file of readdirSync(locks)) rmSync(join(locks, file))
+      }
+      writeFileSync(env.EXABGP_LOCK, '', { mode: 0o600 })
+      const args = [ADDRESS, 'incoming', '1', 'ban']
+      const shut = spawnSync(join(HOOKS, 'exabgp-cli'), args, {
+        encoding: 'utf8',
+        env,
+        uid: NOBODY,
+        gid: NOBODY,
+      })
+      assert.deepEqual(
+        [shut.status, shut.stderr],
+        [1, `exabgp-cli hook: cannot open the lock ${env.EXABGP_LOCK}\n`],
+      )
+    } finally {
+      process.kill(-(reader.pid ?? 0), 'SIGKILL')
+    }
+  })
+})
 
 describe('every hook', () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-settings-'))

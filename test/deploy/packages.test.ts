@@ -140,6 +140,18 @@ describe('the Debian packages, installed on a copy of this machine', () => {
     assert.ok(await machine.exists('/var/lib/flowdam/bans.jsonl'))
   })
 
+  it('is configured again where the configuration was deleted, which dpkg respects', async () => {
+    for (const [name, file] of [
+      ['flowdam-agent', AGENT_YAML],
+      ['flowdam-aggregator', AGGREGATOR_YAML],
+    ] as const) {
+      await machine.must('mv', file, `${file}.away`)
+      await install(NEXT_VERSION, `${name}_`)
+      assert.equal(await machine.exists(file), false, file)
+      await machine.must('mv', `${file}.away`, file)
+    }
+  })
+
   it('says what to install when the embedded store is not there', async () => {
     const aggregator = await start('flowdam-aggregator')
     daemons.pop()

@@ -75,9 +75,17 @@ needs_command() {
 	command -v "$1" >/dev/null || fail 1 "there is no '$1' command; install $2 or set $3"
 }
 
+# A file that there must be. One that another user made is left alone: root may run a resync, the aggregator's user the
+# rest, and in a folder such as /run/lock nobody may open another's file to make it (fs.protected_regular).
+need_file() {
+	[ -e "$1" ] || touch "$1" 2>/dev/null || [ -e "$1" ]
+}
+
 # Hooks for other prefixes run at the same time. Held until we end. A second lock needs a descriptor of its own.
 lock() {
-	{ eval "exec ${2:-9}>>\"\$1\""; } 2>/dev/null || fail 1 "cannot write the lock $1"
+	# An exec that fails would end dash without a word.
+	if ! need_file "$1" || [ ! -r "$1" ]; then fail 1 "cannot open the lock $1"; fi
+	eval "exec ${2:-9}<\"\$1\""
 	flock -w 20 "${2:-9}" || fail 1 "another $hook hook has held $1 for 20 s"
 }
 

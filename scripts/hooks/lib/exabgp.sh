@@ -26,7 +26,8 @@ exabgp_cli_settings_usage() {
   EXABGP_ROOT        ExaBGP's --root, where its pipes are below run/exabgp (none)
   EXABGP_PIPE        the pipes' name, exabgp.api.pipename (exabgp)
   EXABGP_NEIGHBOR    announce to this neighbour only (to all)
-  EXABGP_LOCK        one command at a time, by this file (/run/lock/flowdam-exabgp.lock)
+  EXABGP_LOCK        one command at a time, by this file (/run/flowdam/exabgp.lock; without that folder, which the
+                     service makes, /run/lock/flowdam-exabgp.lock)
 HELP
 }
 
@@ -35,7 +36,10 @@ check_exabgp_cli() {
 	exabgpcli=${EXABGPCLI:-exabgpcli}
 	needs_command "$exabgpcli" exabgp EXABGPCLI
 	neighbor=$(exabgp_neighbor)
-	lock "${EXABGP_LOCK:-/run/lock/flowdam-exabgp.lock}"
+	# In /run/lock everybody could hold it.
+	default=/run/lock/flowdam-exabgp.lock
+	[ ! -d /run/flowdam ] || default=/run/flowdam/exabgp.lock
+	lock "${EXABGP_LOCK:-$default}"
 }
 
 # exabgpcli ends with status 0 whatever happened, and says nothing when a command went well. Gives said.
