@@ -8,6 +8,9 @@ import { ApiCounts } from './counts.js'
 import { Gate, type GateRules } from './gate.js'
 import { TokenFile } from './tokens.js'
 
+/** How long a watch may outlive what it was let in by, beside the time until the file of tokens is looked at. */
+const RECHECK_MS = 1000
+
 /** Who may use the API: tokens, the gate that asks for them, and the log of what they did. */
 export class ApiAccess {
   readonly counts = new ApiCounts()
@@ -18,6 +21,7 @@ export class ApiAccess {
   readonly #log: Logger
   #config: AggregatorConfig['api']
   #tokens: TokenFile | undefined
+  #timer: NodeJS.Timeout | undefined
 
   constructor({ api, state }: Pick<AggregatorConfig, 'api' | 'state'>, log: Logger) {
     this.#log = log
@@ -38,9 +42,12 @@ export class ApiAccess {
   start(): void {
     this.audit.start()
     this.#tokens?.start()
+    this.#timer = setInterval(() => this.gate.recheck(), RECHECK_MS)
+    this.#timer.unref()
   }
 
   stop(): void {
+    clearInterval(this.#timer)
     this.#tokens?.stop()
     this.audit.stop()
   }
@@ -55,6 +62,7 @@ export class ApiAccess {
     } else this.#tokens?.reload()
     this.#config = api
     this.gate.reconfigure(this.#rules())
+    this.gate.recheck()
     this.fastNetMonGate.reconfigure(this.#fastNetMonRules())
   }
 

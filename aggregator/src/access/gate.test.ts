@@ -278,6 +278,33 @@ describe('the gate', { timeout: 120_000 }, () => {
     await until('none', () => access.counts.open === 0 || undefined)
   })
 
+  it('ends what is open when its token is taken away, expires, or may less than before', async () => {
+    const file = join(folder, 'tokens-that-change')
+    const line = (name: string, more = '', role = 'read') =>
+      `${name} ${role} sha256:${hashToken(`a-token-of-${name}`).toString('hex')}${more}\n`
+    const soon = new Date(Date.now() + 1500).toISOString()
+    writeFileSync(file, `${line('gone')}${line('stays')}${line('expires', ` until=${soon}`)}`)
+    const { client, access } = await open({ tokens: file })
+    const ends = new Map<string, string>()
+    const streams = ['gone', 'stays', 'expires'].map((name) => {
+      const stream = client.makeServerStreamRequest(
+        WATCH,
+        () => Buffer.alloc(0),
+        (a) => a,
+        {},
+        bearer(`a-token-of-${name}`),
+      )
+      return stream.on('error', (error: ServiceError) => ends.set(name, status[error.code] ?? ''))
+    })
+    await until('three watches', () => access.counts.open === 3 || undefined)
+    writeFileSync(file, `${line('stays', '', 'operate')}${line('expires', ` until=${soon}`)}`)
+    await until('two ends', () => ends.size === 2 || undefined)
+    assert.deepEqual(Object.fromEntries(ends), { gone: 'UNAUTHENTICATED', expires: 'UNAUTHENTICATED' })
+    assert.equal(access.counts.open, 1)
+    streams[1]?.cancel()
+    await until('none', () => access.counts.open === 0 || undefined)
+  })
+
   it('writes down every change, done or not, with who did it and what was asked for', async () => {
     const { client, audit } = await open()
     const request = proto.AddBanRequest.fromPartial({ prefix: '203.0.113.9', who: 'alice' })

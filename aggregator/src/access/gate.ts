@@ -14,7 +14,7 @@ import type { AuditLog } from './audit.js'
 import { type Caller, hostOf, type IdentityRules, identify, setCaller } from './caller.js'
 import type { ApiCounts, RefusalReason } from './counts.js'
 import { type ApiLimits, CallLimits } from './limits.js'
-import { type Access, accessOf, mayDo } from './roles.js'
+import { type Access, accessOf, mayDo, type Role } from './roles.js'
 
 export interface GateRules extends IdentityRules {
   limits: ApiLimits
@@ -51,6 +51,7 @@ export class Gate {
   readonly #options: GateOptions
   readonly #limits: CallLimits
   #rules: GateRules
+  readonly #open = new Set<GatedCall>()
 
   constructor(options: GateOptions) {
     this.#options = options
@@ -61,6 +62,11 @@ export class Gate {
   reconfigure(rules: GateRules): void {
     this.#rules = rules
     this.#limits.reconfigure(rules.limits)
+  }
+
+  /** Ends what those have open who would not be let in now. A watch would otherwise outlive its token. */
+  recheck(): void {
+    for (const call of this.#open) call.recheck(this.#rules)
   }
 
   /** The service with requests read so that those that are too large or no protobuf reach the gate. */
@@ -76,7 +82,11 @@ export class Gate {
     const access = accessOf(method.path)
     // Agents have no token: their certificates are looked at where their streams begin.
     if (access?.role === 'agent') return new ServerInterceptingCall(call)
-    return new GatedCall(method.path, access, call, this.#options, this.#limits, this.#rules).intercepting
+    const gated = new GatedCall(method.path, access, call, this.#options, this.#limits, this.#rules, () =>
+      this.#open.delete(gated),
+    )
+    this.#open.add(gated)
+    return gated.intercepting
   }
 
   #read(bytes: Buffer, decode: (bytes: Buffer) => unknown): unknown {
@@ -111,6 +121,8 @@ class GatedCall {
   #caller: Caller | undefined
   #request: unknown
   #openAs: string | undefined
+  #metadata: Metadata | undefined
+  readonly #onEnd: () => void
   #ended = false
 
   constructor(
@@ -120,7 +132,9 @@ class GatedCall {
     options: GateOptions,
     limits: CallLimits,
     rules: GateRules,
+    onEnd: () => void,
   ) {
+    this.#onEnd = onEnd
     this.#path = path
     this.#access = access
     this.#call = call
@@ -148,6 +162,26 @@ class GatedCall {
     })
   }
 
+  /** By the rules of now. */
+  recheck(rules: GateRules): void {
+    const access = this.#access
+    if (!this.#metadata || !access || access.role === 'open' || access.role === 'agent') return
+    try {
+      const { role } = identify(this.#metadata, this.#call.getAuthContext(), this.#call.getPeer(), rules)
+      if (!mayDo(role, access.role)) this.#refuse('role', this.#roleError(role))
+    } catch (error) {
+      this.#refuse('unauthenticated', error)
+    }
+  }
+
+  #roleError(has: Role): FlowdamError {
+    const needed = this.#access ? `the role '${this.#access.role}'` : 'a role that nobody has'
+    return new FlowdamError(
+      'FD_API_ROLE',
+      `${this.#method} needs ${needed}; ${this.#caller?.by} has '${has}'`,
+    )
+  }
+
   #admit(metadata: Metadata): boolean {
     const peer = this.#call.getPeer()
     const from = `peer:${hostOf(peer)}`
@@ -164,11 +198,10 @@ class GatedCall {
     this.#caller = caller
     if (!this.#mayBegin(caller.by)) return false
     if (!access || access.role === 'agent' || !mayDo(caller.role, access.role)) {
-      const needed = access ? `the role '${access.role}'` : 'a role that nobody has'
-      const message = `${this.#method} needs ${needed}; ${caller.by} has '${caller.role}'`
-      this.#refuse('role', new FlowdamError('FD_API_ROLE', message))
+      this.#refuse('role', this.#roleError(caller.role))
       return false
     }
+    this.#metadata = metadata
     setCaller(metadata, caller)
     return true
   }
@@ -219,6 +252,7 @@ class GatedCall {
   #finish(code: string): void {
     if (this.#ended) return
     this.#ended = true
+    this.#onEnd()
     const { counts } = this.#options
     counts.call(this.#method, code)
     if (this.#openAs === undefined) return
