@@ -29,6 +29,7 @@ describe('a gRPC error for a person', () => {
       /not signed by the authority in --ca$/,
       /right file/,
     ],
+    ['Failed to connect: Protocol error (2026-11-22T09:21:08.127Z)', /does not speak gRPC$/, /listen\.grpc/],
     ['Connection dropped', /the connection was lost$/, /--server/],
     ['something new', /: something new$/, /--server/],
   ]

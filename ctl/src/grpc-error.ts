@@ -96,6 +96,13 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: Reason | string])[] 
   [/ECONNREFUSED/, 'connection refused'],
   [/EHOSTUNREACH|ENETUNREACH/, 'no route to it'],
   [/ETIMEDOUT/, 'connecting timed out'],
+  [
+    /Protocol error/,
+    {
+      text: 'what answers there does not speak gRPC',
+      remedy: 'Name the port of listen.grpc (or api.listen) with --server, not that of listen.http.',
+    },
+  ],
   [/Name resolution failed|ENOTFOUND|EAI_AGAIN/, 'no such host name'],
   [
     /certificate required|alert number 116|handshake failure/,

@@ -21,10 +21,16 @@ export class Painter {
     this.#terminal.write(OTHER_SCREEN)
   }
 
+  /** What can be seen; the cursor needs the last line. */
+  get room(): { columns: number; rows: number } {
+    const { columns, rows } = this.#terminal
+    return { columns, rows: Math.max(1, rows - 1) }
+  }
+
   draw(lines: readonly string[]): void {
     if (!this.#on) return
-    const { columns, rows } = this.#terminal
-    const shown = lines.slice(0, Math.max(1, rows - 1)).map((line) => line.slice(0, columns) + CLEAR_LINE)
+    const { columns, rows } = this.room
+    const shown = lines.slice(0, rows).map((line) => line.slice(0, columns) + CLEAR_LINE)
     this.#terminal.write(`${HOME}${shown.join('\n')}\n${CLEAR_BELOW}`)
   }
 

@@ -68,6 +68,24 @@ describe('the picture in the terminal', () => {
     assert.doesNotMatch(text, /event 11\b/)
   })
 
+  it('fits the terminal: bans, what happened last and the hints stay, hosts go', () => {
+    const story = { ...withRoute, hints: ['flowdam top', 'flowdam bans watch'] }
+    for (let rows = 10; rows < 50; rows++) {
+      for (const columns of [60, 80, 100, 200]) {
+        const lines = drawScreen(SNAPSHOT, story, { columns, rows })
+        assert.ok(rows < 16 || lines.length <= rows, `${lines.length} lines in ${rows}`)
+        const curve = lines.find((line) => line.includes('last minute')) ?? ''
+        assert.ok(curve.length <= columns, `${curve.length} columns in ${columns}`)
+      }
+    }
+    const small = drawScreen(SNAPSHOT, story, { columns: 80, rows: 23 }).join('\n')
+    for (const what of [/Active bans/, /event 19/, /event 16/, /flowdam bans watch/])
+      assert.match(small, what)
+    assert.doesNotMatch(small, /Top hosts/)
+    const large = drawScreen(SNAPSHOT, story, { columns: 130, rows: 45 }).join('\n')
+    for (const what of [/Top hosts/, /event 12/, /per address/]) assert.match(large, what)
+  })
+
   it('is one line where nothing can be redrawn', () => {
     const line = drawLine(SNAPSHOT, withRoute)
     assert.doesNotMatch(line, /\n/)

@@ -21,31 +21,84 @@ export interface Story {
 
 const BARS = '▁▂▃▄▅▆▇█'
 const EVENT_LINES = 8
+const FEWEST_EVENTS = 4
+/** Bars of the curve, a second each. */
+const CURVE = 60
 
-/** The picture as lines, without colours or cursor movements. */
-export function drawScreen({ status, hosts, bans, attachMode }: Snapshot, story: Story): string[] {
-  return [
+export interface Room {
+  columns: number
+  rows: number
+}
+
+/**
+ * The picture as lines, without colours or cursor movements. Where it does not fit, hosts go first, then older events, then
+ * the hints: what happens now is what people look at.
+ */
+export function drawScreen(
+  { status, hosts, bans, attachMode }: Snapshot,
+  story: Story,
+  { columns, rows }: Room = { columns: Number.POSITIVE_INFINITY, rows: Number.POSITIVE_INFINITY },
+): string[] {
+  const head = [
     `Flowdam · ${story.title} · ${formatDuration(story.elapsedMs)} · Ctrl-C takes everything away again`,
     '',
     `Traffic in     ${rates(status.incoming)}`,
     `        out    ${rates(status.outgoing)}`,
-    `        in     ${sparkline(story.history, 60)}  last minute, threshold ${formatRate(story.thresholdPps, 'pps')} per address`,
+    curveLine(story, columns),
     `Counted        ${count(status.ledger?.seenPackets ?? 0)} packets, ${formatBytes(status.ledger?.seenBytes ?? 0)} by XDP (${attachMode}); not in a flow: ${count(lost(status))}`,
     `Store          ${storeLine(status)}`,
     `Drops          ${dropsLine(status)}`,
-    '',
-    `${'Top hosts'.padEnd(28)}${'packets/s'.padStart(12)}${'bit/s'.padStart(12)}${'flows/s'.padStart(10)}`,
-    ...hosts.map((host) => hostLine(host)),
+  ]
+  const active = [
     '',
     `Active bans    ${bans.length === 0 ? 'none' : bans.length}${status.dryRun ? '  (dry run: no hook is executed)' : ''}`,
     ...bans.flatMap((ban) => banLines(ban, story)),
+  ]
+  const hints = block('Try, in another terminal', story.hints)
+  const wanted = Math.min(story.events.length, EVENT_LINES)
+  // Two lines for the heading of what happened.
+  const left = rows - head.length - active.length - 2
+  const shownHints = left - Math.min(wanted, FEWEST_EVENTS) >= hints.length ? hints : []
+  const shownEvents = Math.max(0, Math.min(wanted, left - shownHints.length))
+  const forHosts = left - shownHints.length - shownEvents - 2
+  const topHosts = [
+    '',
+    `${'Top hosts'.padEnd(28)}${'packets/s'.padStart(12)}${'bit/s'.padStart(12)}${'flows/s'.padStart(10)}`,
+    ...hosts.slice(0, Math.max(0, forHosts)).map((host) => hostLine(host)),
+  ]
+  return [
+    ...head,
+    ...(forHosts > 0 ? topHosts : []),
+    ...active,
     '',
     'What happened',
-    ...story.events.slice(-EVENT_LINES).map((event) => `  ${event}`),
-    ...(story.hints.length > 0
-      ? ['', 'Try, in another terminal', ...story.hints.map((hint) => `  ${hint}`)]
-      : []),
+    ...story.events.slice(story.events.length - shownEvents).map((event) => `  ${event}`),
+    ...shownHints,
   ]
+}
+
+function block(title: string, lines: readonly string[]): string[] {
+  return lines.length > 0 ? ['', title, ...lines.map((line) => `  ${line}`)] : []
+}
+
+/** The last minute; on a narrow terminal each bar stands for the highest of two seconds or more. */
+function curveLine({ history, thresholdPps }: Story, columns: number): string {
+  const before = '        in     '
+  const after = `  last minute, threshold ${formatRate(thresholdPps, 'pps')}`
+  const wide = `${after} per address`
+  const room = columns - before.length - after.length
+  const seconds = Math.max(1, Math.ceil(CURVE / Math.max(10, room)))
+  const bars = CURVE / seconds
+  const end = before.length + bars + wide.length <= columns ? wide : after
+  return `${before}${sparkline(highestOf(history, seconds), Math.floor(bars))}${end}`
+}
+
+function highestOf(values: readonly number[], together: number): number[] {
+  const groups: number[] = []
+  for (let end = values.length; end > 0; end -= together) {
+    groups.unshift(Math.max(...values.slice(Math.max(0, end - together), end)))
+  }
+  return groups
 }
 
 /** One line for where no terminal can redraw. */

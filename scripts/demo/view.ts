@@ -117,7 +117,7 @@ export class View {
       router: this.#options.router,
       hints: this.#options.hints ?? [],
     }
-    if (this.#painter) this.#painter.draw(drawScreen(snapshot, story))
+    if (this.#painter) this.#painter.draw(drawScreen(snapshot, story, this.#painter.room))
     else process.stdout.write(`${drawLine(snapshot, story)}\n`)
   }
 }
