@@ -12,7 +12,15 @@ export class CountedDrops extends DropCounter {
   readonly #detector: Pick<Detector, 'losses'>
   readonly #baselines: Pick<Baselines, 'losses'>
   /** What is in `#drops` already. */
-  #counted = { notProtected: 0, tableFull: 0, prefixesFull: 0, refused: 0, evicted: 0, damagedFiles: 0 }
+  #counted = {
+    notProtected: 0,
+    tableFull: 0,
+    prefixesFull: 0,
+    late: 0,
+    refused: 0,
+    evicted: 0,
+    damagedFiles: 0,
+  }
 
   constructor(drops: DropCounter, detector: Pick<Detector, 'losses'>, baselines: Pick<Baselines, 'losses'>) {
     super()
@@ -32,15 +40,16 @@ export class CountedDrops extends DropCounter {
   }
 
   #update(): void {
-    const { notProtected, tableFull, prefixesFull } = this.#detector.losses
+    const { notProtected, tableFull, prefixesFull, late } = this.#detector.losses
     const { refused, evicted, damagedFiles } = this.#baselines.losses
     const before = this.#counted
     this.#drops.add('detect', 'not_protected', notProtected - before.notProtected)
     this.#drops.add('detect', 'table_full', tableFull - before.tableFull)
     this.#drops.add('detect', 'prefixes_full', prefixesFull - before.prefixesFull)
+    this.#drops.add('detect', 'late', late - before.late)
     this.#drops.add('detect', 'baseline_full', refused - before.refused)
     this.#drops.add('detect', 'baseline_evicted', evicted - before.evicted)
     this.#drops.add('detect', 'baseline_damaged', damagedFiles - before.damagedFiles)
-    this.#counted = { notProtected, tableFull, prefixesFull, refused, evicted, damagedFiles }
+    this.#counted = { notProtected, tableFull, prefixesFull, late, refused, evicted, damagedFiles }
   }
 }

@@ -31,6 +31,7 @@ export const DROP_REASONS = {
     'table_full', // delta entries
     'not_protected', // delta entries
     'prefixes_full', // addresses that count in no prefix of their own
+    'late', // delta entries that came when no window went back so far, or with more time than has passed
     'baseline_full', // looks at addresses for whose profile there was no room, every 10 s
     'baseline_evicted', // profiles that were idle too long or made room
     'baseline_damaged', // files of learned baselines that could not be read

@@ -191,7 +191,13 @@ describe('window sums', () => {
       )
     send(1000, '203.0.113.1', '203.0.113.2', '203.0.113.3', '203.0.113.4')
     send(1100, '203.0.113.5', '203.0.113.5', '198.51.100.1')
-    assert.deepEqual(counters.losses, { notProtected: 1, tableFull: 2, cutShort: 0, prefixesFull: 0 })
+    assert.deepEqual(counters.losses, {
+      notProtected: 1,
+      tableFull: 2,
+      cutShort: 0,
+      prefixesFull: 0,
+      late: 0,
+    })
     // .1 stays busy, the others fall idle: three places for new ones.
     send(5000, '203.0.113.1')
     send(5100, '203.0.113.6', '203.0.113.7', '203.0.113.8', '203.0.113.9')

@@ -46,6 +46,16 @@ export interface CounterLosses {
   cutShort: number
   /** Addresses whose prefix is not counted, for want of room. */
   prefixesFull: number
+  /** Delta entries that came when no window went back so far, or with more time than has passed. */
+  late: number
+}
+
+export const NO_LOSSES: Readonly<CounterLosses> = {
+  notProtected: 0,
+  tableFull: 0,
+  cutShort: 0,
+  prefixesFull: 0,
+  late: 0,
 }
 
 /** Window sums for each protected address that moves, for hostgroups and in total. */
@@ -54,7 +64,7 @@ export class Counters {
   readonly table: AddressTable
   readonly windows: readonly SlidingWindow[]
   readonly cells: Cells
-  readonly losses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 }
+  readonly losses: CounterLosses = { ...NO_LOSSES }
   /** When each row last fired, incoming and outgoing, by the detector's clock; 0 for never. */
   readonly lastFired: Float64Array
   /** Rows that the last `add` left over a budget, each once. */
@@ -145,8 +155,11 @@ export class Counters {
   add(slice: Slice, now: number): void {
     this.advance(now)
     this.overCount = 0
-    const accepting = this.windows.filter((window) => window.accept(slice, now))
-    if (accepting.length === 0) return
+    const accepting = slice.share > 0 ? this.windows.filter((window) => window.accept(slice, now)) : []
+    if (accepting.length === 0) {
+      this.losses.late += slice.count
+      return
+    }
     this.#heldEntries += slice.count
     this.#stamp = (this.#stamp + 1) >>> 0
     const stretch = this.windows.map((window) => window.stretch(now))

@@ -223,8 +223,21 @@ describe('detector', () => {
     const s = scene(policies({ pps: 20_000 }))
     s.send('edge1', 0, [delta(VICTIM, 1_000_000, 60_000_000)])
     assert.equal(s.detections.length, 0)
+    assert.equal(s.detector.losses.late, 1)
     s.traffic(3000, 30_000)
     assert.ok(s.detections.length > 0)
+    assert.equal(s.detector.losses.late, 1)
+  })
+
+  it('counts what comes too late for any window', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000)
+    s.wait(5000)
+    s.traffic(100, 1000)
+    assert.equal(s.detector.losses.late, 1)
+    assert.equal(s.detector.host(VICTIM)?.rates.incoming.all.pps, 0)
+    s.detector.reconfigure(policies({ pps: 10_000 }))
+    assert.equal(s.detector.losses.late, 1)
   })
 
   it('tells what a flood is made of though another agent’s messages just came all at once', () => {

@@ -5,7 +5,7 @@ import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
 import { Attendance } from './attendance.js'
 import type { Baselines } from './baseline/baselines.js'
 import type { Aggregate } from './cells.js'
-import { type CounterLosses, Counters, type CountersOptions } from './counters.js'
+import { type CounterLosses, Counters, type CountersOptions, NO_LOSSES } from './counters.js'
 import type { Detection, Scope } from './detection.js'
 import { measure } from './measure.js'
 import type { Policy, PolicySet } from './policies.js'
@@ -55,7 +55,7 @@ export class Detector implements DeltaSink {
   readonly #repeatMs: number
   readonly #timelines = new Map<string, { timeline: Timeline; lastSeq: number }>()
   #counters: Counters
-  #pastLosses: CounterLosses = { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 }
+  #pastLosses: CounterLosses = { ...NO_LOSSES }
   #evaluatedAt = 0
   #timer: NodeJS.Timeout | undefined
   readonly #views: Views
@@ -107,12 +107,13 @@ export class Detector implements DeltaSink {
   }
 
   get losses(): CounterLosses {
-    const { notProtected, tableFull, cutShort, prefixesFull } = this.#counters.losses
+    const { notProtected, tableFull, cutShort, prefixesFull, late } = this.#counters.losses
     return {
       prefixesFull: this.#pastLosses.prefixesFull + prefixesFull,
       notProtected: this.#pastLosses.notProtected + notProtected,
       tableFull: this.#pastLosses.tableFull + tableFull,
       cutShort: this.#pastLosses.cutShort + cutShort,
+      late: this.#pastLosses.late + late,
     }
   }
 
@@ -128,7 +129,7 @@ export class Detector implements DeltaSink {
       this.#counters.add(slice, now)
     }
     // Seen before; not lost a second time.
-    Object.assign(this.#counters.losses, { notProtected: 0, tableFull: 0, cutShort: 0, prefixesFull: 0 })
+    Object.assign(this.#counters.losses, NO_LOSSES)
   }
 
   #newCounters(policies: PolicySet): Counters {
