@@ -21,6 +21,7 @@ For Prometheus: \`/metrics\` of the aggregator (\`listen.http\`, 127.0.0.1:8080)
 
 Two of them are the books: \`flowdam_agent_packets_total\` is everything the kernel has seen, by what became of it, and
 \`flowdam_dropped_total\` with \`flowdam_agent_dropped_records_total\` are the only places where anything may disappear.
+\`flowdam_lost_packets_total\` says exactly what is not in the store for it, over restarts of either daemon.
 `
 
 /** Registering reads nothing: whatever is asked of this is itself. */

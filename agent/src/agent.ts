@@ -88,7 +88,7 @@ export class Agent {
       config: { ...this.#config, ...this.#pace },
       log: this.log,
       emit: (batch, bootId, seq) => {
-        this.#queue.push({ bootId, seq, ...batch })
+        this.#queue.push({ bootId, seq, ...batch, lost: undefined })
         this.#uplink?.pump()
       },
       durableSeq: () => this.#queue.durableSeq,
@@ -272,6 +272,8 @@ export class Agent {
       queuedBatches: this.#queue.batches,
       queuedRecords: this.#queue.records,
       droppedRecords: this.droppedRecords(),
+      droppedPackets: notZero(this.#queue.droppedPackets),
+      droppedBytes: notZero(this.#queue.droppedBytes),
       lawViolations: this.#counter?.epochs.stats.lawViolations ?? 0,
       cpuUs: user + system,
       rssBytes: process.memoryUsage.rss(),
@@ -290,8 +292,12 @@ export class Agent {
 
   /** Flow detail lost since start, by reason. Packets are never lost: overflow counts them. */
   droppedRecords(): { [reason: string]: number } {
-    return Object.fromEntries(Object.entries(this.#queue.dropped).filter(([, records]) => records > 0))
+    return notZero(this.#queue.dropped)
   }
+}
+
+function notZero(counts: Readonly<Record<string, number>>): { [reason: string]: number } {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
 }
 
 function sizesOf({ config, rules }: { config: Config; rules: Rules }) {

@@ -67,7 +67,7 @@ export const agentSchema = z.strictObject({
   spool: z
     .strictObject({
       path: z.string(),
-      max: zSize.refine((bytes) => bytes >= 16 << 20, 'at least 16MiB').default(1e9),
+      max: zSize.refine((bytes) => bytes >= 4 << 20, 'at least 4MiB').default(1e9),
     })
     .optional(),
   keep_attached: z.boolean().default(false),

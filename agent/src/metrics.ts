@@ -236,16 +236,20 @@ function packets(agent: Agent, registry: Registry): void {
       for (const [index, reason] of REASONS.entries()) this.inc({ reason }, sums?.[index] ?? 0)
     },
   })
-  new Counter({
-    name: 'flowdam_agent_dropped_records_total',
-    help: 'Flow records lost in this agent, by why',
-    labelNames: ['reason'],
-    registers,
-    collect() {
-      this.reset()
-      for (const [reason, records] of Object.entries(agent.parts.queue.dropped)) this.inc({ reason }, records)
-    },
-  })
+  const dropped = (unit: string, help: string, read: () => Readonly<Record<string, number>>) =>
+    new Counter({
+      name: `flowdam_agent_dropped_${unit}_total`,
+      help,
+      labelNames: ['reason'],
+      registers,
+      collect() {
+        this.reset()
+        for (const [reason, count] of Object.entries(read())) this.inc({ reason }, count)
+      },
+    })
+  dropped('records', 'Flow records lost in this agent, by why', () => agent.parts.queue.dropped)
+  dropped('packets', 'Packets of those records', () => agent.parts.queue.droppedPackets)
+  dropped('bytes', 'Layer-3 bytes of those records', () => agent.parts.queue.droppedBytes)
 }
 
 function dropRules(agent: Agent, registry: Registry): void {

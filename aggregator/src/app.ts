@@ -266,6 +266,7 @@ export class Aggregator {
           dropRules: this.dropRules,
           drops: counted,
           flows,
+          losses: () => this.spool.losses,
           agents,
           clock: this.clockWatch,
           storeStatus,

@@ -16,6 +16,7 @@ import type { Detector } from './detect/detector.js'
 import { DIRECTIONS } from './detect/slots.js'
 import { DROP_REASONS, type DropCounter, type DropStage } from './drops.js'
 import type { HookRunner } from './hooks/runner.js'
+import { LOSS_REASONS, type Losses, type LossStage } from './spool/losses.js'
 
 export interface MetricSources {
   detector: Detector
@@ -26,6 +27,7 @@ export interface MetricSources {
   dropRules: DropRules
   drops: DropCounter
   flows: FlowCounters
+  losses: () => Losses
   agents: () => readonly AgentInfo[]
   clock: ClockWatch
   storeStatus: () => StoreStatus
@@ -73,7 +75,8 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     })
   }
 
-  const { detector, baselines, bans, attacks, hooks, dropRules, drops, flows, agents, storeStatus } = sources
+  const { detector, baselines, bans, attacks, hooks, dropRules, drops, flows, losses, agents, storeStatus } =
+    sources
   const { counts, audit } = sources.access
   labelled('counter', 'api_calls_total', 'API calls that ended', ['method', 'status'], () => counts.calls())
   labelled('counter', 'api_refused_total', 'API calls not let through', ['reason'], () =>
@@ -96,6 +99,20 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
       ]),
     ),
   )
+  for (const [unit, help] of [
+    ['records', 'Flow records that were given up, by agents too; goes on over restarts'],
+    ['packets', 'Packets of those records'],
+    ['bytes', 'Layer-3 bytes of those records'],
+  ] as const) {
+    labelled('counter', `lost_${unit}_total`, help, ['stage', 'reason'], () =>
+      Object.entries(LOSS_REASONS).flatMap(([stage, reasons]) =>
+        reasons.map((reason): [{ stage: string; reason: string }, number] => [
+          { stage, reason },
+          losses().get(stage as LossStage, reason)[unit],
+        ]),
+      ),
+    )
+  }
   labelled('gauge', 'agent_connected', '1 while the agent is connected', ['agent'], () =>
     agents().map((agent) => [{ agent: agent.id }, agent.connected ? 1 : 0]),
   )

@@ -78,6 +78,7 @@ async function main({ address, records }: UplinkTask): Promise<UplinkReport> {
           epochMs: 5000,
           records: bytes,
           ledgers: [],
+          lost: undefined,
         })
       }
       uplink.pump()

@@ -102,6 +102,7 @@ async function fillSpool(path: string, records: Buffer) {
       epochMs: 5000,
       records: Buffer.from(records.subarray(at, at + bytes)),
       ledgers: [],
+      lost: undefined,
     })
   }
   await spool.flush()

@@ -81,7 +81,15 @@ describe('a segment is stored exactly once', { timeout: 120_000 }, () => {
 
   const push = async (count: number, epochStartUnixMs = Date.now() - 5000) => {
     const { records, sums } = makeRecords(count, ++seq)
-    await spool.append(origin, { bootId: 1, seq, epochStartUnixMs, epochMs: 5000, records, ledgers: [] })
+    await spool.append(origin, {
+      bootId: 1,
+      seq,
+      epochStartUnixMs,
+      epochMs: 5000,
+      records,
+      ledgers: [],
+      lost: undefined,
+    })
     sent.rows += count
     sent.packets += sums.packets
     sent.bytes += sums.bytes

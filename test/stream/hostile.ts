@@ -211,7 +211,13 @@ export class Hostile {
       epochMs: [0, 5000, U32][this.#next(3)] as number,
       records: this.#bytes(records * RECORD_SIZE),
       ledgers: Array.from({ length: this.#next(20) === 0 ? 256 : this.#next(2) }, ledger),
+      lost: records === 0 && this.#next(2) === 0 ? this.#loss() : undefined,
     }
+  }
+
+  #loss() {
+    const reason = ['spool_full', '__proto__', '', `r${this.#next(1e6)}`][this.#next(4)] as string
+    return { records: this.#number(), packets: this.#number(), bytes: this.#number(), reason }
   }
 
   #heartbeat() {
@@ -226,6 +232,8 @@ export class Hostile {
       queuedBatches: this.#number(),
       queuedRecords: this.#number(),
       droppedRecords,
+      droppedPackets: droppedRecords,
+      droppedBytes: {},
       lawViolations: this.#number(),
       cpuUs: this.#number(),
       rssBytes: this.#number(),

@@ -69,9 +69,12 @@ export class Receiver {
   #port = 0
   readonly #tls: (() => ServerTls) | undefined
   readonly #config: Config
+  /** Where batches go instead, if not to the sink. */
+  readonly #batches: BatchSink
 
-  constructor(options: { sink?: Sink; tls?: () => ServerTls; config?: Config } = {}) {
+  constructor(options: { sink?: Sink; batches?: BatchSink; tls?: () => ServerTls; config?: Config } = {}) {
     this.sink = options.sink ?? new Sink()
+    this.#batches = options.batches ?? this.sink
     this.#tls = options.tls
     this.#config = options.config ?? { networks: ['203.0.113.0/24'], exemptRemote: [], pace: undefined }
   }
@@ -93,7 +96,7 @@ export class Receiver {
         onHostDeltas: (_agent, deltas) => sink.arrivals.push({ kind: 'deltas', deltas }),
         onAgentState: () => undefined,
       },
-      batches: sink,
+      batches: this.#batches,
       sources: this.#sources,
       drops: this.drops,
       log,
@@ -207,6 +210,8 @@ export class Sender {
         queuedBatches: this.queue.batches,
         queuedRecords: this.queue.records,
         droppedRecords: {},
+        droppedPackets: {},
+        droppedBytes: {},
         lawViolations: 0,
         cpuUs: 0,
         rssBytes: 0,
@@ -250,6 +255,7 @@ export class Sender {
       epochMs: 100,
       records,
       ledgers: [],
+      lost: undefined,
     })
     this.uplink.pump()
     return seq

@@ -129,7 +129,15 @@ describe('a newer agent and this aggregator', { timeout: 60_000 }, () => {
     // A message that this version has no name for, then one that it knows.
     call.write(frame(unknownField))
     const records = Buffer.alloc(640, 1)
-    const value = { bootId: 7, seq: 1, epochStartUnixMs: Date.now(), epochMs: 5000, records, ledgers: [] }
+    const value = {
+      bootId: 7,
+      seq: 1,
+      epochStartUnixMs: Date.now(),
+      epochMs: 5000,
+      records,
+      ledgers: [],
+      lost: undefined,
+    }
     call.write(frame(encode({ $case: 'flowBatch', value })))
     await until('the batch', () => one.sink.batches.length === 1)
     assert.deepEqual(one.drops.snapshot(), [])

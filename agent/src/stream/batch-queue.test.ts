@@ -15,6 +15,7 @@ function sequence(bootId = BOOT) {
     seq: ++seq,
     records: Buffer.alloc(records * RECORD_SIZE),
     ledgers: [],
+    lost: undefined,
     epochStartUnixMs: 1,
     epochMs: 2,
   })

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describeError, type Logger } from '@flowdam/common'
-import { type FlowBatch, RECORD_SIZE } from '@flowdam/proto'
+import { type FlowBatch, type Loss, RECORD_SIZE, sumRecords } from '@flowdam/proto'
 import type { DiskSpool, FoundBatch, Place } from './spool/disk-spool.js'
 import { FRAME_HEADER } from './spool/frame.js'
 
@@ -12,6 +12,8 @@ const SPILL_AFTER_MS = 1000
 const GROUP_BYTES = 4 << 20
 const GROUP_BATCHES = 64
 const RETRY_MS = [500, 10_000] as const
+/** A part of spool.max in which the rests of given-up batches have room. */
+const RESERVE = 32
 /** Meta of a batch with all ledgers there can be; for the spool's limit. */
 const META_BYTES = 1024
 /** Boots whose acknowledgements are remembered. */
@@ -27,7 +29,14 @@ export interface QueueLimits {
  * Why records were lost here: no spool and the memory full; the disk slower than what comes; the disk refusing;
  * spool.max reached; a frame that cannot be read back.
  */
-export type QueueDropReason = 'queue_full' | 'spool_slow' | 'spool_failed' | 'spool_full' | 'spool_damaged'
+export const QUEUE_DROP_REASONS = [
+  'queue_full',
+  'spool_slow',
+  'spool_failed',
+  'spool_full',
+  'spool_damaged',
+] as const
+export type QueueDropReason = (typeof QUEUE_DROP_REASONS)[number]
 
 /** A batch that waits, wherever it is. */
 export interface QueuedBatch {
@@ -40,6 +49,8 @@ export interface QueuedBatch {
   batch: FlowBatch | undefined
   /** On the disk. */
   place: Place | undefined
+  /** Its place on the disk says only this of its records: they were given up there. */
+  lost: Loss | undefined
   /** Read back for sending. */
   loaded: FlowBatch | undefined
   readonly since: number
@@ -66,13 +77,10 @@ export interface BatchQueueOptions extends QueueLimits {
  */
 export class BatchQueue {
   /** Records lost here since start, by reason. */
-  readonly dropped: Record<QueueDropReason, number> = {
-    queue_full: 0,
-    spool_slow: 0,
-    spool_failed: 0,
-    spool_full: 0,
-    spool_damaged: 0,
-  }
+  readonly dropped = noDrops()
+  /** What those records summed. */
+  readonly droppedPackets = noDrops()
+  readonly droppedBytes = noDrops()
   /** Batches that went with their ledgers. */
   droppedBatches = 0
   /** Attempts to use the disk that failed. */
@@ -223,6 +231,7 @@ export class BatchQueue {
       epochStartUnixMs: batch.epochStartUnixMs,
       batch,
       place: undefined,
+      lost: undefined,
       loaded: undefined,
       since: performance.now(),
       beganAt: beganAt(batch),
@@ -310,6 +319,7 @@ export class BatchQueue {
       epochStartUnixMs: batch.epochStartUnixMs,
       batch: undefined,
       place,
+      lost: place.recordBytes === 0 ? batch.lost : undefined,
       loaded: undefined,
       since: now,
       beganAt: beganAt(batch),
@@ -339,7 +349,8 @@ export class BatchQueue {
       if (entry.place === place && !entry.gone) {
         this.spoolErrors++
         this.#log?.error({ reason: describeError(error) }, 'a batch cannot be read back from the spool')
-        this.#lose(entry, 'spool_damaged', emptyBatch(entry))
+        const empty = await this.#spool.readMeta(place).catch(() => emptyBatch(entry))
+        if (entry.place === place && !entry.gone) this.#lose(entry, without(empty, place, 'spool_damaged'))
       }
     } finally {
       this.#loading = undefined
@@ -371,8 +382,10 @@ export class BatchQueue {
         (sum, { records }) => sum + records * RECORD_SIZE + FRAME_HEADER + META_BYTES,
         0,
       )
-      while (spool.bytes + need > spool.maxBytes) if (!(await this.#giveUpOldest(spool, 'spool_full'))) break
-      this.#noRoom = spool.bytes + need > spool.maxBytes
+      // Giving up takes room itself, until the segment is gone.
+      const limit = spool.maxBytes - spool.maxBytes / RESERVE
+      while (spool.bytes + need > limit) if (!(await this.#giveUpOldest(spool, 'spool_full'))) break
+      this.#noRoom = spool.bytes + need > limit
       if (this.#noRoom) return
       const batches = group.map(({ batch }) => batch as FlowBatch)
       const places = await this.#tryWrite(spool, batches)
@@ -421,52 +434,83 @@ export class BatchQueue {
     return group
   }
 
-  /** The oldest segment's flow detail goes. What the memory holds as well stays there. */
+  /**
+   * The oldest segment's flow detail goes. What the memory holds as well stays there. First the disk has what is left of
+   * the batches: an agent killed in between sends that, or the whole, and no packet is missing without being counted.
+   */
   async #giveUpOldest(spool: DiskSpool, reason: QueueDropReason): Promise<boolean> {
     const segment = spool.oldest()
     if (!segment) return false
-    for (const entry of this.#batches.filter(({ place }) => place?.segment === segment)) {
+    await spool.leave(segment)
+    const rests: { entry: QueuedBatch; place: Place; rest: FlowBatch }[] = []
+    for (const entry of this.#batches) {
       const { place } = entry
-      if (!place) continue
+      if (place?.segment !== segment) continue
       const meta = entry.batch ?? (await spool.readMeta(place).catch(() => emptyBatch(entry)))
-      if (entry.gone || entry.place !== place) continue
-      if (entry.batch) {
-        entry.place = undefined
-        entry.unspoolable = true
-        spool.release(place)
-      } else this.#lose(entry, reason, { ...meta, records: NOTHING })
+      rests.push({
+        entry,
+        place,
+        rest: entry.lost ? { ...meta, records: NOTHING, lost: entry.lost } : without(meta, place, reason),
+      })
+    }
+    const written: (Place | undefined)[] = await spool.write(rests.map(({ rest }) => rest)).catch(() => [])
+    for (const [index, { entry, place, rest }] of rests.entries()) {
+      const restPlace = written[index]
+      if (entry.gone || entry.place !== place) {
+        if (restPlace) spool.release(restPlace)
+        continue
+      }
+      spool.release(place)
+      entry.place = restPlace
+      // What had no records before has none to lose.
+      const had = entry.lost === undefined && place.recordBytes > 0
+      entry.lost = rest.lost
+      if (entry.batch) entry.unspoolable = had || entry.unspoolable
+      else if (had) this.#lose(entry, rest, restPlace)
+      else if (!restPlace) entry.batch = rest
     }
     return true
   }
 
   /** The batch goes on without its records. */
-  #lose(entry: QueuedBatch, reason: QueueDropReason, empty: FlowBatch): void {
-    this.dropped[reason] += entry.records
+  #lose(entry: QueuedBatch, rest: FlowBatch, place?: Place): void {
+    const { reason, packets, bytes } = rest.lost as Loss
+    const why = reason as QueueDropReason
+    this.dropped[why] += entry.records
+    this.droppedPackets[why] += packets
+    this.droppedBytes[why] += bytes
     this.#records -= entry.records
     if (entry.batch) this.#bytes -= entry.batch.records.length
     entry.records = 0
-    entry.batch = empty
+    entry.batch = rest
     entry.loaded = undefined
     entry.unspoolable = false
-    if (entry.place) this.#spool?.release(entry.place)
-    entry.place = undefined
+    if (entry.place && entry.place !== place) this.#spool?.release(entry.place)
+    entry.place = place
   }
 
   #makeRoom(): void {
     for (let at = this.#batches.length - 1; at >= 0 && this.#bytes > this.#maxBytes; at--) {
       const entry = this.#batches[at] as QueuedBatch
       if (!entry.place || !entry.batch) continue
+      if (entry.lost && entry.records > 0) continue
       this.#bytes -= entry.batch.records.length
       entry.batch = undefined
     }
     for (let at = 0; at < this.#batches.length && this.#bytes > this.#maxBytes; at++) {
       const entry = this.#batches[at] as QueuedBatch
       if (!entry.batch || entry.records === 0) continue
-      this.#lose(entry, this.#reasonInMemory(entry), { ...entry.batch, records: NOTHING })
+      const { batch } = entry
+      const lost = entry.lost ?? { ...sumRecords(batch.records), reason: this.#reasonInMemory(entry) }
+      this.#lose(entry, { ...batch, records: NOTHING, lost }, entry.lost && entry.place)
     }
     if (this.#batches.length > MOST_BATCHES) {
       const oldest = this.#batches[0] as QueuedBatch
-      this.dropped[this.#spool ? 'spool_full' : 'queue_full'] += oldest.records
+      const why = this.#spool ? 'spool_full' : 'queue_full'
+      const sums = oldest.batch ? sumRecords(oldest.batch.records) : oldest.place
+      this.dropped[why] += oldest.records
+      this.droppedPackets[why] += oldest.records > 0 ? (sums?.packets ?? 0) : 0
+      this.droppedBytes[why] += oldest.records > 0 ? (sums?.bytes ?? 0) : 0
       this.#forget(oldest)
       this.#cut(0, 1)
       this.droppedBatches++
@@ -511,8 +555,8 @@ export class BatchQueue {
 }
 
 /** Dies with this process. */
-function isMortal({ place, unspoolable }: QueuedBatch): boolean {
-  return place === undefined && !unspoolable
+function isMortal({ place }: QueuedBatch): boolean {
+  return place === undefined
 }
 
 function beganAt({ epochStartUnixMs }: FlowBatch): number {
@@ -520,5 +564,17 @@ function beganAt({ epochStartUnixMs }: FlowBatch): number {
 }
 
 function emptyBatch({ bootId, seq, epochStartUnixMs }: QueuedBatch): FlowBatch {
-  return { bootId, seq, epochStartUnixMs, epochMs: 0, records: NOTHING, ledgers: [] }
+  return { bootId, seq, epochStartUnixMs, epochMs: 0, records: NOTHING, ledgers: [], lost: undefined }
+}
+
+/** A batch that was on the disk, as it is without its records there. */
+function without(batch: FlowBatch, place: Place, reason: QueueDropReason): FlowBatch {
+  const { recordBytes, packets, bytes } = place
+  const lost: Loss | undefined =
+    recordBytes > 0 ? { records: recordBytes / RECORD_SIZE, packets, bytes, reason } : batch.lost
+  return { ...batch, records: NOTHING, lost }
+}
+
+function noDrops(): Record<QueueDropReason, number> {
+  return { queue_full: 0, spool_slow: 0, spool_failed: 0, spool_full: 0, spool_damaged: 0 }
 }

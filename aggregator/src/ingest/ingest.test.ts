@@ -273,7 +273,15 @@ function varint(value: number): number[] {
 }
 
 function batchOf(records: Buffer): FlowBatch {
-  return { bootId: 5, seq: 1, epochStartUnixMs: Date.now(), epochMs: 5000, records, ledgers: [] }
+  return {
+    bootId: 5,
+    seq: 1,
+    epochStartUnixMs: Date.now(),
+    epochMs: 5000,
+    records,
+    ledgers: [],
+    lost: undefined,
+  }
 }
 
 function deltasOf(entries: Buffer): HostDeltas {

@@ -79,6 +79,9 @@ export function checkBatch(batch: FlowBatch): void {
       `FD_BATCH: ${length} bytes are not 0-${MAX_BATCH_RECORDS} records of ${RECORD_SIZE} bytes`,
     )
   }
+  if (batch.lost && (length > 0 || batch.lost.reason.length > MAX_TEXT)) {
+    throw invalid('bad_batch', 'FD_BATCH: lost is for a batch without records, and gives a short reason')
+  }
   if (batch.ledgers.length > 256) throw invalid('bad_batch', 'FD_BATCH: more than 256 ledgers')
   for (const { iface, ...counts } of batch.ledgers) {
     if (iface > 255 || Object.values(counts).some((count) => count > MAX_COUNT))
@@ -87,13 +90,13 @@ export function checkBatch(batch: FlowBatch): void {
 }
 
 /** It is kept until the next comes, and its reasons become labels. */
-export function checkHeartbeat({ droppedRecords, dropped }: Heartbeat): void {
-  const reasons = Object.keys(droppedRecords)
-  if (reasons.length > MAX_REASONS || !reasons.every((reason) => REASON.test(reason))) {
-    throw invalid(
-      'bad_heartbeat',
-      `FD_HEARTBEAT: at most ${MAX_REASONS} reasons in dropped_records, [a-z_]{1,40}`,
-    )
+export function checkHeartbeat(heartbeat: Heartbeat): void {
+  const { droppedRecords, droppedPackets, droppedBytes, dropped } = heartbeat
+  for (const counts of [droppedRecords, droppedPackets, droppedBytes]) {
+    const reasons = Object.keys(counts)
+    if (reasons.length > MAX_REASONS || !reasons.every((reason) => REASON.test(reason))) {
+      throw invalid('bad_heartbeat', `FD_HEARTBEAT: at most ${MAX_REASONS} reasons of drops, [a-z_]{1,40}`)
+    }
   }
   if (dropped.length > MAX_DROP_COUNTS || dropped.some(({ prefix }) => prefix.length > MAX_PREFIX_TEXT)) {
     throw invalid('bad_heartbeat', `FD_HEARTBEAT: at most ${MAX_DROP_COUNTS} drop counts, each with a prefix`)

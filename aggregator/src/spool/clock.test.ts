@@ -40,6 +40,7 @@ describe('a clock that is set', { timeout: 30_000 }, () => {
       epochMs: 5000,
       records: makeRecords(10, seq).records,
       ledgers: [],
+      lost: undefined,
     })
   const times = (segment: SealedSegment) => {
     const content = readFileSync(segment.path)

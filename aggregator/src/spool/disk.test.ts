@@ -46,7 +46,15 @@ describe('spool on a bad disk', { timeout: 60_000 }, () => {
   }
   const append = (seq: number, count = 10, results?: AppendResult[]): Promise<AppendResult> => {
     const { records } = makeRecords(count, seq)
-    const batch = { bootId: 1, seq, epochStartUnixMs: Date.now(), epochMs: 5000, records, ledgers: [] }
+    const batch = {
+      bootId: 1,
+      seq,
+      epochStartUnixMs: Date.now(),
+      epochMs: 5000,
+      records,
+      ledgers: [],
+      lost: undefined,
+    }
     const done = spool.append(origin, batch)
     if (results) void done.then((result) => results.push(result))
     return done

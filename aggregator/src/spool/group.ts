@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { crc32 } from 'node:zlib'
+import { Losses } from './losses.js'
 import { type Pending, settle, sidecarBatch } from './pending.js'
 import type { SidecarCommit } from './sidecar.js'
 
@@ -29,6 +30,7 @@ export function gatherGroup(
     batches: [],
   }
   const buffers: Uint8Array[] = []
+  const losses = new Losses()
   const most = Math.min(GROUP_BYTES, room)
   let count = 0
   for (const pending of entries) {
@@ -37,6 +39,10 @@ export function gatherGroup(
     count++
     if (pending.echo) continue
     commit.batches.push(sidecarBatch(pending))
+    if (pending.losses) {
+      losses.merge(pending.losses.toJSON())
+      commit.lost = losses.toJSON()
+    }
     if (!pending.records || size === 0) continue
     settle(pending, segment.baseUnixMs)
     commit.crc = crc32(pending.records, commit.crc)

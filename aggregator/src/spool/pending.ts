@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RECORD_SIZE, RecordOffset } from '@flowdam/proto'
 import type { AppendResult, BatchOrigin } from '../contracts.js'
+import type { Losses } from './losses.js'
 import { type Rebased, rebase, setSources } from './rebase.js'
 import type { SidecarBatch } from './sidecar.js'
 
@@ -24,6 +25,8 @@ export interface Pending {
   /** Nothing for a batch whose records were dropped, and for one that only waits for those before it. */
   readonly records: Uint8Array | undefined
   dropped: number
+  /** Flow detail of this batch that was given up, here or by its agent. */
+  readonly losses: Losses | undefined
   /** Waits for what is before it, and is not written itself: a duplicate of a batch in flight. */
   readonly echo: boolean
   /** Set when the records were rebased; they must not be a second time. */
@@ -38,7 +41,7 @@ export interface Pending {
 export function newPending(
   fields: Pick<
     Pending,
-    'origin' | 'boot' | 'seq' | 'epochStartUnixMs' | 'limitMs' | 'records' | 'dropped' | 'echo'
+    'origin' | 'boot' | 'seq' | 'epochStartUnixMs' | 'limitMs' | 'records' | 'dropped' | 'losses' | 'echo'
   >,
 ): Pending {
   let resolve: Pending['resolve'] = () => undefined

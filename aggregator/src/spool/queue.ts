@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AppendResult, BatchOrigin } from '../contracts.js'
+import type { Losses } from './losses.js'
 import type { Pending } from './pending.js'
 
 /** Batches in memory on their way to the disk, in the order in which they came. */
@@ -43,12 +44,14 @@ export class BatchQueue {
     boot: number,
     seq: number,
     rows: number,
+    losses: Losses,
   ): Promise<AppendResult> | undefined {
     const last = this.#pending.at(-1)
     if (!last || this.#pending.length <= this.#inFlight) return undefined
     if (last.dropped === 0 || last.origin !== origin || last.boot !== boot) return undefined
     last.seq = seq
     last.dropped += rows
+    last.losses?.merge(losses.toJSON())
     return last.done
   }
 

@@ -4,6 +4,7 @@ import { appendFile, mkdir, readdir, readFile, rename, rm, stat, truncate } from
 import { basename, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { RECORD_SIZE } from '@flowdam/proto'
+import { Losses } from './losses.js'
 import { Positions } from './positions.js'
 import { type SealedSegment, SegmentContent, segmentPaths } from './segment.js'
 import { encodeEntry, type ParsedSidecar, parseSidecar, recordBytes } from './sidecar.js'
@@ -12,6 +13,7 @@ export interface Recovered {
   /** By number; those with records. */
   segments: SealedSegment[]
   positions: Positions
+  losses: Losses
   /** The number for the next segment. */
   next: number
   /** The newest sidecar; it must stay until a newer one is on disk, for it holds the positions. */
@@ -29,6 +31,7 @@ export async function recoverSpool(directory: string, deadLetters: string): Prom
   const recovered: Recovered = {
     segments: [],
     positions: new Positions(),
+    losses: new Losses(),
     next: newest + 1,
     newestSidecar: undefined,
     tornBytes: 0,
@@ -41,6 +44,9 @@ export async function recoverSpool(directory: string, deadLetters: string): Prom
     parsed.set(number, sidecar)
     if (!sidecar.header) continue
     recovered.positions.merge(sidecar.header.positions)
+    // Sums, not maxima: the newest header has those of all sidecars before it.
+    recovered.losses = new Losses()
+    recovered.losses.merge(sidecar.header.lost)
     recovered.newestSidecar = segmentPaths(directory, number).sidecar
   }
   for (const number of numbers) {
@@ -72,6 +78,7 @@ async function recoverSegment(
   const content = new SegmentContent(header.baseUnixMs)
   for (const commit of sidecar.commits) {
     content.add(commit)
+    if (keepSidecar) recovered.losses.merge(commit.lost)
     for (const [agent, boot, seq] of commit.batches) recovered.positions.set(agent, boot, seq)
   }
   const bytes = recordBytes(sidecar)

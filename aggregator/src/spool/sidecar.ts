@@ -3,14 +3,15 @@
 // A segment is two files: `N.seg` holds records only, so it is a valid RowBinary stream as it lies there; `N.idx`,
 // the sidecar, says what they mean. The sidecar is a journal of lines `crc32 json`, one per group commit:
 //
-//   header   spool and segment number, base time, and the whole table of positions at that moment. So the newest
-//            sidecar alone knows every (agent, boot, seq) there is, and older ones can go.
+//   header   spool and segment number, base time, and the whole tables of positions and losses at that moment. So the
+//            newest sidecar alone knows every (agent, boot, seq) there is, and older ones can go.
 //   commit   where the commit's bytes lie, their CRC-32, the time they span, and the batches they hold
 //   seal     nothing follows
 //
 // Nothing else is durable state: a batch is in the spool if and only if its commit line is whole and the bytes it
 // names have that CRC. Torn tails of either file, in whatever order the disk wrote them, cut back to that.
 import { crc32 } from 'node:zlib'
+import type { LossTable } from './losses.js'
 import type { PositionTable } from './positions.js'
 
 export const SIDECAR_VERSION = 1
@@ -25,6 +26,8 @@ export interface SidecarHeader {
   baseUnixMs: number
   createdUnixMs: number
   positions: PositionTable
+  /** Absent in what an older version wrote. */
+  lost?: LossTable
 }
 
 /** agent, boot, seq, records, dropped: `dropped` records were acknowledged as lost (spool full). */
@@ -39,6 +42,8 @@ export interface SidecarCommit {
   minMs: number
   maxMs: number
   batches: SidecarBatch[]
+  /** What of these batches was given up, if anything. */
+  lost?: LossTable
 }
 
 export interface SidecarSeal {

@@ -58,6 +58,7 @@ describe('spool', () => {
     epochMs: 5000,
     records: makeRecords(count, seq).records,
     ledgers: [],
+    lost: undefined,
     ...fields,
   })
   const segments = (at: Spool) => {
@@ -196,11 +197,53 @@ describe('spool', () => {
     await spool.flush()
     for (const segment of segments(spool)) await spool.release(segment)
     assert.equal(await spool.append(agent, batch(6, 10)), 'stored')
+    const sums = [4, 5].map((seq) => makeRecords(10, seq).sums)
+    const lost = {
+      records: 20,
+      packets: sums.reduce((sum, { packets }) => sum + packets, 0),
+      bytes: sums.reduce((sum, { bytes }) => sum + bytes, 0),
+    }
+    assert.deepEqual(spool.losses.get('spool', 'full'), lost)
     await spool.stop()
     spool = newSpool()
     await spool.start()
     assert.equal(spool.lastSeq('edge1', 1), 6)
     assert.equal(spool.status().rows, 10)
+    assert.deepEqual(spool.losses.get('spool', 'full'), lost)
+  })
+
+  it('counts what an agent gave up as it stores: once, and over restarts and loaded segments', async () => {
+    const gone = (seq: number) =>
+      batch(seq, 0, { lost: { records: 3, packets: 70 + seq, bytes: 900, reason: 'spool_full' } })
+    const sums = () => spool.losses.get('agent', 'spool_full')
+    const restart = async () => {
+      await spool.stop()
+      spool = newSpool()
+      await spool.start()
+    }
+    // Its records came before it was given up.
+    await spool.append(origin('edge1'), batch(1, 10))
+    assert.equal(await spool.append(origin('edge1'), gone(1)), 'duplicate')
+    assert.deepEqual(sums(), { records: 0, packets: 0, bytes: 0 })
+    for (let seq = 2; seq <= 5; seq++) {
+      assert.equal(await spool.append(origin('edge1'), gone(seq)), 'stored')
+      assert.equal(await spool.append(origin('edge1'), gone(seq)), 'duplicate')
+      // And the other way round.
+      assert.equal(await spool.append(origin('edge1'), batch(seq, 10)), 'duplicate')
+      await spool.append(origin('edge2'), batch(seq, 10))
+      if (seq === 3) await restart()
+      if (seq === 4) {
+        await spool.flush()
+        for (const segment of segments(spool)) await spool.release(segment)
+      }
+    }
+    const all = { records: 12, packets: 4 * 70 + 2 + 3 + 4 + 5, bytes: 3600 }
+    assert.deepEqual(sums(), all)
+    for (let times = 0; times < 3; times++) await restart()
+    assert.deepEqual(sums(), all)
+    const odd = { records: 1, packets: 1, bytes: 1, reason: '__proto__' }
+    await spool.append(origin('edge1'), batch(6, 0, { lost: odd }))
+    assert.deepEqual(spool.losses.get('agent', 'other'), { records: 1, packets: 1, bytes: 1 })
   })
 
   it('seals by rows, and never splits a batch', async () => {

@@ -2,12 +2,13 @@
 import { mkdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FlowdamError } from '@flowdam/common'
-import { type FlowBatch, RECORD_SIZE } from '@flowdam/proto'
+import { type FlowBatch, RECORD_SIZE, sumRecords } from '@flowdam/proto'
 import type { AppendResult, BatchOrigin, BatchSink } from '../contracts.js'
 import { SpoolCondition } from './condition.js'
 import { gatherGroup } from './group.js'
 import { spoolIdentity } from './identity.js'
 import { lockDirectory } from './lock.js'
+import { Losses } from './losses.js'
 import type { SpoolOptions, SpoolStatus } from './options.js'
 import { epochLimit, newPending, trustedEpochStart } from './pending.js'
 import { Positions } from './positions.js'
@@ -40,6 +41,7 @@ export class Spool implements BatchSink {
   #spoolId = 0
   #durable = new Positions()
   #accepted = new Positions()
+  #losses = new Losses()
   #pumping: Promise<void> | undefined
   #sealDue = false
   #stopping = false
@@ -66,13 +68,14 @@ export class Spool implements BatchSink {
     this.#spoolId = await spoolIdentity(directory)
     const recovered = await recoverSpool(directory, this.#shelf.deadLetters)
     this.#durable = recovered.positions
+    this.#losses = recovered.losses
     this.#accepted = new Positions()
     this.#accepted.merge(recovered.positions.toJSON())
     await this.#shelf.setNewestSidecar(recovered.newestSidecar)
     for (const segment of recovered.segments) this.#shelf.add(segment)
     this.#tellRecovered(recovered)
     this.#stopping = false
-    this.#writer.start(this.#spoolId, recovered.next, this.#durable)
+    this.#writer.start(this.#spoolId, recovered.next, this.#durable, this.#losses)
     this.#timer = setInterval(() => this.#checkAge(), Math.max(10, Math.min(100, maxAgeMs / 4)))
   }
 
@@ -110,9 +113,13 @@ export class Spool implements BatchSink {
     const queueFull = this.#queue.bytes + bytes > 2 * queueBytes || this.#queue.length >= MAX_QUEUE_ENTRIES
     const dropped = !echo && (full || queueFull) ? rows : 0
     if (!echo) this.#condition.took(dropped > 0)
-    if (dropped > 0) {
-      drops.add('spool', full ? 'full' : 'queue_full', dropped)
-      const joined = this.#queue.joinDropped(origin, boot, seq, dropped)
+    const losses = !echo && (dropped > 0 || batch.lost) ? new Losses() : undefined
+    if (batch.lost) losses?.add('agent', batch.lost.reason, batch.lost)
+    if (dropped > 0 && losses) {
+      const reason = full ? 'full' : 'queue_full'
+      drops.add('spool', reason, dropped)
+      losses.add('spool', reason, sumRecords(batch.records))
+      const joined = this.#queue.joinDropped(origin, boot, seq, dropped, losses)
       if (joined) return joined
     }
     const pending = newPending({
@@ -123,6 +130,7 @@ export class Spool implements BatchSink {
       limitMs: epochLimit(batch.epochMs),
       records: echo || dropped > 0 ? undefined : aligned(batch.records),
       dropped,
+      losses,
       echo,
     })
     this.#queue.push(pending)
@@ -184,6 +192,11 @@ export class Spool implements BatchSink {
   /** Tells this spool from others that write to the same database. */
   get id(): number {
     return this.#spoolId
+  }
+
+  /** Flow detail that was given up, since the spool's folder was made; exact whatever was killed. */
+  get losses(): Losses {
+    return this.#losses
   }
 
   /** Resolves when everything appended so far is sealed; for tests and for a clean stop of the loader. */
@@ -288,6 +301,7 @@ export class Spool implements BatchSink {
     const written = this.#queue.remove(group.count)
     if (batches.length > 0) this.onCommit?.(bytes, performance.now() - began)
     flows.spooled += bytes / RECORD_SIZE
+    this.#losses.merge(group.commit.lost)
     for (const pending of written) {
       if (!pending.echo) this.#durable.set(pending.origin.id, pending.boot, pending.seq)
       pending.resolve(pending.echo ? 'duplicate' : pending.dropped > 0 ? 'dropped' : 'stored')

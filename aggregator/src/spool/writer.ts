@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RECORD_SIZE } from '@flowdam/proto'
 import type { Group } from './group.js'
+import type { Losses } from './losses.js'
 import type { SpoolOptions } from './options.js'
 import { BASE_BEFORE_MS } from './pending.js'
 import type { Positions } from './positions.js'
@@ -26,6 +27,7 @@ export class SegmentWriter {
   #spoolId = 0
   #nextNumber = 1
   #positions: Positions | undefined
+  #losses: Losses | undefined
   #open: OpenSegment | undefined
   #openedUnixMs = 0
   #openedAt = 0
@@ -38,11 +40,12 @@ export class SegmentWriter {
     this.#events = events
   }
 
-  /** `positions` are what is durable, kept up by the spool; each new segment begins with them. */
-  start(spoolId: number, nextNumber: number, positions: Positions): void {
+  /** `positions` and `losses` are what is durable, kept up by the spool; each new segment begins with them. */
+  start(spoolId: number, nextNumber: number, positions: Positions, losses: Losses): void {
     this.#spoolId = spoolId
     this.#nextNumber = nextNumber
     this.#positions = positions
+    this.#losses = losses
     const { fsync, fsyncIntervalMs } = this.#options
     if (fsync === 'interval') this.#syncTimer = setInterval(() => this.#syncNow(), fsyncIntervalMs)
   }
@@ -117,6 +120,7 @@ export class SegmentWriter {
         baseUnixMs: now - BASE_BEFORE_MS,
         createdUnixMs: now,
         positions: this.#positions?.toJSON() ?? {},
+        lost: this.#losses?.toJSON() ?? {},
       },
       openFile,
     )

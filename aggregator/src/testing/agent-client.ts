@@ -155,6 +155,7 @@ export class TestAgent {
       epochMs: 5000,
       records: Buffer.from(records.buffer, records.byteOffset, records.length),
       ledgers: [],
+      lost: undefined,
       ...fields,
     }
     this.#unacked.set(batch.seq, batch)

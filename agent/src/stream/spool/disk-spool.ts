@@ -35,6 +35,8 @@ interface Segment {
   bytes: number
   /** Batches in it that somebody still needs. */
   live: number
+  /** Of these, those with records. */
+  detailed: number
 }
 
 /** A batch on the disk. */
@@ -111,7 +113,8 @@ export class DiskSpool {
     let offset = segment.bytes
     for (const batch of batches) {
       const frame = encodeFrame(batch)
-      const place = { segment, offset, metaBytes: frame.metaBytes, recordBytes: batch.records.length }
+      const { metaBytes, sums } = frame
+      const place = { segment, offset, metaBytes, recordBytes: batch.records.length, ...sums }
       buffers.push(...frame.buffers)
       places.push(place)
       offset += frameBytes(place)
@@ -125,7 +128,7 @@ export class DiskSpool {
       throw error
     }
     segment.bytes = offset
-    segment.live += batches.length
+    for (const place of places) count(place, 1)
     if (segment.bytes >= this.#segmentBytes) await this.#closeCurrent()
     return places
   }
@@ -143,16 +146,21 @@ export class DiskSpool {
   /** The batch is not needed any more. */
   release(place: Place): void {
     const { segment } = place
-    segment.live--
+    count(place, -1)
     if (segment.live > 0) return
     if (segment !== this.#current?.segment) this.#remove(segment)
     else if (!this.#writing) void this.#closeCurrent()
   }
 
-  /** The segment to give up when there is no room, undefined when there is none. */
+  /** The segment whose records go when there is no room, undefined when there is none. */
   oldest(): Segment | undefined {
-    for (const segment of this.#segments.values()) if (segment.live > 0) return segment
+    for (const segment of this.#segments.values()) if (segment.detailed > 0) return segment
     return undefined
+  }
+
+  /** Nothing more is written to this segment. */
+  async leave(segment: Segment): Promise<void> {
+    if (segment === this.#current?.segment) await this.#closeCurrent()
   }
 
   /** The next write begins a new segment. */
@@ -182,7 +190,7 @@ export class DiskSpool {
 
   #segment(number: number): Segment {
     const name = `${String(number).padStart(10, '0')}.seg`
-    const segment = { number, path: join(this.#options.folder, name), bytes: 0, live: 0 }
+    const segment = { number, path: join(this.#options.folder, name), bytes: 0, live: 0, detailed: 0 }
     this.#segments.set(number, segment)
     return segment
   }
@@ -219,9 +227,10 @@ export class DiskSpool {
       for (const { batch, ...span } of this.#scan(segment)) {
         const name = `${batch.bootId}/${batch.seq}`
         const before = found.get(name)
-        if (before) before.place.segment.live--
-        segment.live++
-        found.set(name, { batch, place: { segment, ...span } })
+        if (before) count(before.place, -1)
+        const place = { segment, ...span }
+        count(place, 1)
+        found.set(name, { batch, place })
       }
     }
     for (const segment of [...this.#segments.values()]) if (segment.live === 0) this.#remove(segment)
@@ -241,6 +250,11 @@ export class DiskSpool {
       closeSync(fd)
     }
   }
+}
+
+function count({ segment, recordBytes }: Place, by: 1 | -1): void {
+  segment.live += by
+  if (recordBytes > 0) segment.detailed += by
 }
 
 function checked(place: Place, batch: FlowBatch | undefined): FlowBatch {

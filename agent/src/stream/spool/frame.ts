@@ -8,13 +8,14 @@
 //    8      4   bytes of meta
 //   12      4   bytes of records
 //   16      4   CRC-32 of the records
-//   20     ..   meta: the FlowBatch without its records, as protobuf
+//   20     ..   meta: the FlowBatch without its records, as protobuf; FlowBatch.lost says what the records sum to,
+//               which is what is lost without them
 //   ..     ..   records
 //
 // Little-endian. Meta has a CRC of its own, so that a start reads a few bytes of each frame, not a gigabyte.
 import { readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
-import { FlowBatch, MAX_BATCH_RECORDS, RECORD_SIZE } from '@flowdam/proto'
+import { FlowBatch, MAX_BATCH_RECORDS, RECORD_SIZE, type RecordSums, sumRecords } from '@flowdam/proto'
 
 const MAGIC = 0x31424446
 export const FRAME_HEADER = 20
@@ -27,22 +28,34 @@ export interface FrameSpan {
   offset: number
   metaBytes: number
   recordBytes: number
+  /** Sums of the records, or of those that were given up. */
+  packets: number
+  bytes: number
 }
 
-export function frameBytes(span: FrameSpan): number {
+export function frameBytes(span: Pick<FrameSpan, 'metaBytes' | 'recordBytes'>): number {
   return FRAME_HEADER + span.metaBytes + span.recordBytes
 }
 
 /** The frame's buffers, to be written one after the other. */
-export function encodeFrame(batch: FlowBatch): { buffers: Uint8Array[]; metaBytes: number } {
-  const meta = FlowBatch.encode({ ...batch, records: NOTHING }).finish()
+export function encodeFrame(batch: FlowBatch): {
+  buffers: Uint8Array[]
+  metaBytes: number
+  sums: Pick<RecordSums, 'packets' | 'bytes'>
+} {
+  const lost = batch.records.length > 0 ? { ...sumRecords(batch.records), reason: '' } : batch.lost
+  const meta = FlowBatch.encode({ ...batch, records: NOTHING, lost }).finish()
   const header = Buffer.alloc(FRAME_HEADER)
   header.writeUInt32LE(MAGIC, 0)
   header.writeUInt32LE(meta.length, 8)
   header.writeUInt32LE(batch.records.length, 12)
   header.writeUInt32LE(crc32(batch.records), 16)
   header.writeUInt32LE(crc32(meta, crc32(header.subarray(8))), 4)
-  return { buffers: [header, meta, batch.records], metaBytes: meta.length }
+  return {
+    buffers: [header, meta, batch.records],
+    metaBytes: meta.length,
+    sums: { packets: lost?.packets ?? 0, bytes: lost?.bytes ?? 0 },
+  }
 }
 
 /** The batch of a whole frame, undefined when it is damaged. */
@@ -51,7 +64,7 @@ export function decodeFrame(frame: Buffer): FlowBatch | undefined {
   if (!batch) return undefined
   const records = frame.subarray(FRAME_HEADER + frame.readUInt32LE(8))
   if (records.length !== frame.readUInt32LE(12) || crc32(records) !== frame.readUInt32LE(16)) return undefined
-  return { ...batch, records }
+  return { ...batch, records, lost: records.length > 0 ? undefined : batch.lost }
 }
 
 /** The same without its records; `frame` may end behind meta. */
@@ -84,7 +97,8 @@ export function scanFrames(fd: number, size: number): { frames: FoundFrame[]; va
     if (!sane || span.recordBytes % RECORD_SIZE !== 0 || offset + frameBytes(span) > size) break
     const batch = decodeMeta(readAt(fd, offset, FRAME_HEADER + span.metaBytes))
     if (!batch) break
-    frames.push({ ...span, batch: { ...batch, ledgers: [] } })
+    const { packets = 0, bytes = 0 } = batch.lost ?? {}
+    frames.push({ ...span, packets, bytes, batch: { ...batch, ledgers: [] } })
     offset += frameBytes(span)
   }
   return { frames, validBytes: offset }
