@@ -38,5 +38,5 @@ function oneOf(values: readonly unknown[], value: unknown): string {
 function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object' && value !== null) return 'a set of keys'
-  return value === null ? 'nothing' : `'${String(value)}'`
+  return value === null ? 'an empty value' : `'${String(value)}'`
 }

@@ -67,8 +67,21 @@ store: { engine: embedded, path: /var/lib/flowdam/store }
     assert.equal(config.hooks[0]?.timeout, 30_000)
   })
 
+  it('has the embedded store where the engine is not named', () => {
+    const { store } = parse(`${NETWORKS}store: { retention: 30d }`)
+    assert.deepEqual([store.engine, store.retention], ['embedded', 30 * 86_400_000])
+  })
+
   it('says where it is wrong and what would be right', () => {
     for (const [text, expected] of [
+      [
+        `${NETWORKS}store: { engine: embeded }`,
+        /^2:10: store\.engine: 'embeded' is none of .*did you mean 'embedded'\?$/,
+      ],
+      [
+        `${NETWORKS}store: { retenton: 3d }`,
+        /^2:10: store\.retenton: unknown key; did you mean 'retention'\?$/,
+      ],
       [`${NETWORKS}hostgruops: []`, /^2:1: hostgruops: unknown key; did you mean 'hostgroups'\?$/],
       [
         `${NETWORKS}hostgroups:\n  - { name: a, prefixes: [203.0.114.0/24] }`,

@@ -54,7 +54,9 @@ const common = {
   spool: zSpool,
 }
 
-export const zStore = z.discriminatedUnion('engine', [
+export const DEFAULT_STORE = { engine: 'embedded' } as const
+
+const zEngine = z.discriminatedUnion('engine', [
   z.strictObject({
     engine: z.literal('embedded'),
     path: z.string().min(1).default('/var/lib/flowdam/store'),
@@ -94,9 +96,16 @@ export const zStore = z.discriminatedUnion('engine', [
   }),
 ])
 
-export type StoreConfig = z.output<typeof zStore>
+/** The embedded engine unless another is named, also where only something else about the store is said. */
+export const zStore = z.preprocess(
+  (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !('engine' in value)
+      ? { ...DEFAULT_STORE, ...value }
+      : value,
+  zEngine,
+)
 
-export const DEFAULT_STORE = { engine: 'embedded' } as const
+export type StoreConfig = z.output<typeof zStore>
 
 /** The spool's part of the configuration. */
 export function spoolOptions(config: StoreConfig): Omit<SpoolOptions, 'drops' | 'flows' | 'log'> {
