@@ -32,12 +32,13 @@ const SOURCE: DetectionSource = {
 /** A detector that learns, on a clock of its own. */
 function world(file: string | undefined, source: DetectionSource = SOURCE, maxProfiles = 100) {
   let now = 1_000_000
+  let wrongBy = 0
   let seq = 0
   const baselines = new Baselines({
     ...(file === undefined ? {} : { file }),
     log: quietLog(),
     maxProfiles,
-    wallClock: () => MONDAY + now,
+    wallClock: () => MONDAY + now + wrongBy,
   })
   const detector = new Detector({
     policies: new PolicySet(source),
@@ -66,6 +67,9 @@ function world(file: string | undefined, source: DetectionSource = SOURCE, maxPr
         detector.tick()
       }
     },
+    setClock: (ms: number) => {
+      wrongBy = ms
+    },
     leave: () =>
       detector.onAgentState({ id: 'edge2' } as Parameters<Detector['onAgentState']>[0], 'disconnected'),
     threshold: (address: string) =>
@@ -77,6 +81,22 @@ function world(file: string | undefined, source: DetectionSource = SOURCE, maxPr
 }
 
 describe('baselines', () => {
+  it('of addresses with traffic outlive a wall clock that is wrong by weeks, and weeks without us', async () => {
+    const { setClock, live, silence, threshold, baselines, stop } = world(undefined)
+    live(200, { '203.0.113.5': 2000, '203.0.113.6': 2000 })
+    for (const days of [40, 0]) {
+      setClock(days * 86_400_000)
+      live(3, { '203.0.113.5': 2000, '203.0.113.6': 2000 })
+      assert.equal(baselines.size, 2)
+    }
+    assert.equal(threshold('203.0.113.5'), 8001)
+    // Those that are idle are forgotten.
+    setClock(40 * 86_400_000)
+    silence(3)
+    assert.equal(baselines.size, 0)
+    await stop()
+  })
+
   it('survive a restart, with the hour under way and groups; other channels and rules take over what they can', async () => {
     const file = join(folder, 'restart.bin')
     const first = world(file)

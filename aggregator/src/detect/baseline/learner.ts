@@ -189,12 +189,13 @@ export class Learner implements OwnPolicies {
 
   #endMinute(index: number, counters: Counters, now: number, hour: number, watching: boolean): void {
     const hosts = this.#hosts
+    const before = hosts.hour[index]
+    hosts.endMinute(index, hour, now, watching && !this.#options.suppressed(hosts.address(index)))
+    // After the minute's traffic is known: when we were away for weeks, or the clock is wrong, all look idle.
     if (hour - (hosts.active[index] as number) > IDLE_HOURS) {
       this.#evict(index, counters)
       return
     }
-    const before = hosts.hour[index]
-    hosts.endMinute(index, hour, now, watching && !this.#options.suppressed(hosts.address(index)))
     const own = this.#own[index]
     if (own && before !== hour) setBudgets(own, hosts, index, hour)
   }
