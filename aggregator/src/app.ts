@@ -27,6 +27,7 @@ import type { Ban } from './bans/ban.js'
 import { Bans } from './bans/bans.js'
 import { DropRules } from './bans/drop-rules.js'
 import { Journal } from './bans/journal.js'
+import { levelOf } from './bans/levels.js'
 import { policiesOf } from './config/load.js'
 import { agentConfigOf, hooksOf } from './config/parts.js'
 import { diffConfig } from './config/present.js'
@@ -401,7 +402,7 @@ export class Aggregator {
   #detected(detection: Detection): void {
     const attack = this.attacks.seen(detection)
     for (const result of this.bans.detected(detection, attack)) {
-      if ('ban' in result) this.attacks.banned(attack, result.ban.id)
+      if ('ban' in result) this.attacks.banned(attack, result.ban.id, levelOf(result.ban))
     }
   }
 

@@ -7,6 +7,7 @@ import { Attacks } from '@flowdam/aggregator/internal/attacks/attacks'
 import type { Ban } from '@flowdam/aggregator/internal/bans/ban'
 import { Bans } from '@flowdam/aggregator/internal/bans/bans'
 import { Journal } from '@flowdam/aggregator/internal/bans/journal'
+import { levelOf } from '@flowdam/aggregator/internal/bans/levels'
 import { banRulesOf } from '@flowdam/aggregator/internal/config/rules'
 import { Baselines } from '@flowdam/aggregator/internal/detect/baseline/baselines'
 import { Detector } from '@flowdam/aggregator/internal/detect/detector'
@@ -91,7 +92,7 @@ export class Scene {
       onDetection: (detection) => {
         const attack = this.attacks.seen(detection)
         for (const result of this.bans.detected(detection, attack)) {
-          if ('ban' in result) this.attacks.banned(attack, result.ban.id)
+          if ('ban' in result) this.attacks.banned(attack, result.ban.id, levelOf(result.ban))
         }
       },
     })

@@ -82,6 +82,7 @@ export function apiAttack(attack: Attack): ApiAttack {
     // Rows of an earlier version have neither.
     endReason: attack.endReason ?? '',
     rule: attack.rule ?? '',
+    level: attack.level?.name ?? '',
     sources: detail?.sources,
     detail: detail && apiDetail(detail),
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Rung } from '../bans/levels.js'
 import type { Scope } from '../detect/detection.js'
 import type { Direction } from '../detect/slots.js'
 import type { TrafficMix } from '../detect/traffic.js'
@@ -46,6 +47,8 @@ export interface Attack {
   /** What it is made of: intervals over the threshold, added up. */
   mix: TrafficMix
   bans: string[]
+  /** The highest level that they came to. */
+  level?: Rung
   /** Out of the flow records; agents send them every few seconds. */
   detail?: AttackDetail
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { Rung } from '../bans/levels.js'
 import type { Detection } from '../detect/detection.js'
 import { NO_RATES } from '../detect/sample.js'
 import { emptyMix } from '../detect/traffic.js'
@@ -31,6 +32,9 @@ const detection = (target = '203.0.113.9'): Detection => ({
   receivedAt: 0,
 })
 
+const NOTICE: Rung = { name: 'notice', at: 1, action: 'notify' }
+const FILTER: Rung = { name: 'filter', at: 2, action: 'drop' }
+
 const folder = mkdtempSync(join(tmpdir(), 'flowdam-attacks-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 let now = 1_000_000
@@ -54,14 +58,16 @@ describe('attacks over a restart of the aggregator', () => {
       const file = newFile()
       const first = begin(file)
       const attack = first.attacks.seen(detection())
-      first.attacks.banned(attack, 'ban1')
+      first.attacks.banned(attack, 'ban1', NOTICE)
+      first.attacks.banned(attack, 'ban1', FILTER)
+      first.attacks.banned(attack, 'ban2', NOTICE)
       await turn()
       if (how === 'stopped') first.attacks.stop()
       now += 20_000
       const second = begin(file)
       assert.deepEqual(
-        second.attacks.active().map(({ id, bans }) => [id, bans]),
-        [[attack.id, ['ban1']]],
+        second.attacks.active().map(({ id, bans, level }) => [id, bans, level?.name]),
+        [[attack.id, ['ban1', 'ban2'], 'filter']],
       )
       const again = second.attacks.seen(detection())
       assert.deepEqual([again.id, again.bursts, again.endedUnixMs], [attack.id, 1, 0])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
 import { newBanId } from '../bans/ban.js'
+import { isAbove, type Rung } from '../bans/levels.js'
 import type { Detection, Scope } from '../detect/detection.js'
 import type { HostRates } from '../detect/sample.js'
 import type { Direction, Metric } from '../detect/slots.js'
@@ -120,10 +121,13 @@ export class Attacks {
     return attack
   }
 
-  /** The attack had this ban made, or extended. */
-  banned(attack: Attack, banId: string): void {
-    if (attack.bans.includes(banId)) return
-    attack.bans.push(banId)
+  /** The attack had this ban made, brought to a further level, or extended. */
+  banned(attack: Attack, banId: string, { name, at, action }: Rung): void {
+    const known = attack.bans.includes(banId)
+    const higher = attack.level === undefined || isAbove({ name, at, action }, attack.level)
+    if (known && !higher) return
+    if (!known) attack.bans.push(banId)
+    if (higher) attack.level = { name, at, action }
     this.#emit('update', attack)
     if (this.#active.has(keyOf(attack))) this.#options.journal?.put(attack)
   }

@@ -54,8 +54,11 @@ export function reachedLevels(levels: readonly Level[], times: number): readonly
   return levels.filter(({ at }) => at <= times)
 }
 
+/** What levels are compared by. */
+export type Rung = Pick<Level, 'name' | 'at' | 'action'>
+
 /** Whether a ban that is at `from` would climb to `level`. A reload may have changed what is in between. */
-export function isAbove(level: Level, from: Level | undefined): boolean {
+export function isAbove(level: Rung, from: Rung | undefined): boolean {
   if (!from) return true
   const more = rank(level.action) - rank(from.action)
   return more > 0 || (more === 0 && level.at > from.at && level.name !== from.name)

@@ -16,6 +16,7 @@ describe('an attack in full', () => {
       [],
     )
     assert.ok(shown.some((line) => /^SOURCE +PACKETS +SHARE +BYTES +SOURCE NETWORK/.test(line)))
+    assert.ok(shown.some((line) => /^Level +blackhole$/.test(line)))
     // Colours take no columns.
     const plain = lines(110, true).map((line) => stripVTControlCharacters(line))
     assert.deepEqual(plain, shown)

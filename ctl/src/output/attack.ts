@@ -69,6 +69,7 @@ function summary(attack: Attack, nowMs: number): Field[] {
     { name: 'Total', value: `${formatCount(attack.packets)} packets, ${formatBytes(attack.bytes)}` },
     { name: 'Made of', value: shares([...attack.classes, ...attack.vectors, attack.fragments]) },
     { name: 'Bans', value: attack.bans.length === 0 ? 'none' : attack.bans.join('\n') },
+    ...(attack.level ? [{ name: 'Level', value: attack.level }] : []),
     { name: 'Id', value: attack.id },
   ]
 }

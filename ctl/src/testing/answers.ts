@@ -399,6 +399,7 @@ export const attack: Attack = {
   bans: ['01K9XJ3V0000000000000001'],
   endReason: '',
   rule: 'hostgroups[default].incoming.pps',
+  level: 'blackhole',
   sources,
   detail: {
     flows: 45_000,
