@@ -154,7 +154,7 @@ describe('the agent while a flood fills its log', () => {
     const detailed = got.records.packets - start.records.packets
     const overflow = got.overflow.packets - start.overflow.packets
     assert.equal(detailed + overflow, sent.packets)
+    // One epoch has room for 16 384 flows a CPU; how many it takes depends on where the scheduler lets packets go.
     assert.ok(overflow < sent.packets / 100, `${overflow} packets went to overflow`)
-    assert.ok(got.batches.length - start.batches.length > 3)
   })
 })

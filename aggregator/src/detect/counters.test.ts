@@ -109,6 +109,7 @@ describe('window sums', () => {
           history.push({ start: end - coversMs, end, entries })
           counters.add(
             new Slice(
+              'edge1',
               { startMs: end - coversMs, endMs: end, share: 1 },
               encode(entries),
               undefined,
@@ -182,6 +183,7 @@ describe('window sums', () => {
     const send = (now: number, ...hosts: string[]) =>
       counters.add(
         new Slice(
+          'edge1',
           { startMs: now - 100, endMs: now, share: 1 },
           encode(hosts.map(delta)),
           undefined,
@@ -220,7 +222,13 @@ describe('window sums', () => {
     }))
     for (let i = 1; i <= 20; i++) {
       counters.add(
-        new Slice({ startMs: i * 10 - 10, endMs: i * 10, share: 1 }, encode(entries), undefined, undefined),
+        new Slice(
+          'edge1',
+          { startMs: i * 10 - 10, endMs: i * 10, share: 1 },
+          encode(entries),
+          undefined,
+          undefined,
+        ),
         i * 10,
       )
     }

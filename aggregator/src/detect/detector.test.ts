@@ -297,6 +297,18 @@ describe('detector', () => {
     }
   })
 
+  it('measures what it is, in intervals of 10 ms that timers deliver in clumps', () => {
+    const s = scene(policies({ pps: 20_000 }))
+    s.traffic(3000, 1000, () => 10)
+    // 100 000 packets a second, three messages at a time.
+    for (let i = 0; i < 20; i++) {
+      s.wait(30)
+      for (let part = 0; part < 3; part++) s.send('edge1', 10, [delta(VICTIM, 1000, 60_000)])
+    }
+    assert.ok(s.detections.length > 0)
+    for (const { value } of s.detections) assert.ok(value <= 110_000, `${value} pps`)
+  })
+
   it('adds up what several agents see', () => {
     const s = scene(policies({ pps: 20_000 }))
     for (let i = 0; i < 20; i++) {

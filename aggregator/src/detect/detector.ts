@@ -154,7 +154,7 @@ export class Detector implements DeltaSink {
     agent.lastSeq = deltas.seq
     const coversMs = deltas.coversUs / 1000
     const place = agent.timeline.place(coversMs, now, this.#counters.slackMs)
-    const slice = new Slice(place, deltas.entries, deltas.incoming, deltas.outgoing)
+    const slice = new Slice(agentId, place, deltas.entries, deltas.incoming, deltas.outgoing)
     this.#counters.add(slice, now)
     this.messages++
     this.entries += slice.count

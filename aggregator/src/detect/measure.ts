@@ -9,6 +9,9 @@ import type { Worst } from './worst-limit.js'
 
 export type Measured = Pick<Detection, 'direction' | 'value' | 'rates' | 'averages' | 'mix'>
 
+/** What is measured covers at least this, where intervals are shorter: 10 ms say more about timers than about traffic. */
+const LEAST_MS = 50
+
 /** What the target does now: the newest interval, of all agents together, beside the window. */
 export function measure(
   window: SlidingWindow,
@@ -17,19 +20,57 @@ export function measure(
   averages: HostRates,
   { limit, rate, ratio }: Worst,
 ): Measured {
-  const slices = [...window.slices()].filter(({ coversMs }) => coversMs > 0)
-  const newest = slices.reduce<Slice | undefined>((a, b) => (a && a.endMs > b.endMs ? a : b), undefined)
-  const middle = newest ? (newest.startMs + newest.endMs) / 2 : 0
-  const recent = slices.filter((slice) => slice.endMs > middle)
-  const longest = Math.max(0, ...recent.map((slice) => slice.coversMs))
-  const sums = sumEntries(recent, which, layout)
-  const latest = longest > 0 ? ratesOf(sums, 0, longest) : NO_RATES
-  const now = longest > 0 ? ((sums[limit.slot] as number) * limit.factor * 1000) / longest : 0
+  const recent = recentByAgent(window.slices())
+  // Each agent's own rate; they see different packets, so the rates add up.
+  const perSecond = new Float64Array(layout.slots)
+  for (const { slices, coversMs } of recent) {
+    const sums = sumEntries(slices, which, layout)
+    for (let slot = 0; slot < sums.length; slot++) {
+      perSecond[slot] = (perSecond[slot] as number) + ((sums[slot] as number) * 1000) / coversMs
+    }
+  }
+  const latest = recent.length > 0 ? ratesOf(perSecond, 0, 1000) : NO_RATES
+  const now = (perSecond[limit.slot] as number) * limit.factor
   return {
     direction: limit.direction,
     value: Math.max(rate * ratio, now),
     rates: largerRates(averages, latest),
     averages,
-    mix: mixOf(recent, which, limit.direction),
+    mix: mixOf(
+      recent.flatMap(({ slices }) => slices),
+      which,
+      limit.direction,
+    ),
   }
+}
+
+interface AgentRecent {
+  slices: Slice[]
+  /** What their messages cover together, by the agent's own clock. */
+  coversMs: number
+}
+
+/** The newest messages of each agent that has said something just now. */
+function recentByAgent(held: Iterable<Slice>): AgentRecent[] {
+  const agents = new Map<string, Slice[]>()
+  for (const slice of held) {
+    if (slice.coversMs === 0) continue
+    const slices = agents.get(slice.agentId)
+    if (slices) slices.push(slice)
+    else agents.set(slice.agentId, [slice])
+  }
+  const newest = Math.max(...[...agents.values()].map(latestEnd))
+  return [...agents.values()].flatMap((slices) => {
+    const end = latestEnd(slices)
+    const covers = Math.max(...slices.filter(({ endMs }) => endMs === end).map(({ coversMs }) => coversMs))
+    if (end <= newest - Math.max(LEAST_MS, covers)) return []
+    const recent = slices.filter(({ endMs }) => endMs > end - Math.max(LEAST_MS, covers / 2))
+    // Parts of one message have one place.
+    const places = new Map(recent.map((slice) => [`${slice.startMs} ${slice.endMs}`, slice.coversMs]))
+    return [{ slices: recent, coversMs: [...places.values()].reduce((sum, ms) => sum + ms, 0) }]
+  })
+}
+
+function latestEnd(slices: readonly Slice[]): number {
+  return Math.max(...slices.map(({ endMs }) => endMs))
 }

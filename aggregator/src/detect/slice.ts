@@ -16,6 +16,8 @@ const NOTHING: ExternalTotals = { packets: 0, bytes: 0, flows: 0 }
 
 /** One HostDeltas message while any window still holds it. Times are milliseconds of the detector's clock. */
 export class Slice {
+  /** Whose message it is. */
+  readonly agentId: string
   readonly startMs: number
   readonly endMs: number
   readonly count: number
@@ -33,11 +35,13 @@ export class Slice {
   holders = 0
 
   constructor(
+    agentId: string,
     { startMs, endMs, share }: Place,
     entries: Uint8Array,
     incoming: Totals | undefined,
     outgoing: Totals | undefined,
   ) {
+    this.agentId = agentId
     this.startMs = startMs
     this.endMs = endMs
     this.share = share
