@@ -39,6 +39,8 @@ export interface AgentInfo {
   gapBatches: number
   /** Batches that another aggregator acknowledged. */
   elsewhereBatches: number
+  /** Streams that another one of the same agent took over: after a dead path, or when two agents have one id. */
+  replacedStreams: number
 }
 
 export type AgentEvent = 'connected' | 'disconnected' | 'interfaces' | 'heartbeat'

@@ -14,7 +14,6 @@ export const DROP_REASONS = {
     'too_large', // streams with a message, or a first message, beyond the limit
     'unfinished', // streams whose half messages took the memory that others need
     'too_many_agents', // streams
-    'replaced', // streams that another of the same agent took over
     'certificate', // connections and streams refused for their certificate
     'gap', // batches that the agent no longer had
   ],

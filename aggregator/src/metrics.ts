@@ -141,6 +141,13 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
       [{ agent: id, why: 'elsewhere' }, elsewhereBatches],
     ]),
   )
+  labelled(
+    'counter',
+    'agent_streams_replaced_total',
+    'Streams that another of the same agent took over; two agents with one id do that without end',
+    ['agent'],
+    () => agents().map((agent) => [{ agent: agent.id }, agent.replacedStreams]),
+  )
   labelled('counter', 'clock_steps_total', 'Times that somebody set our wall clock', [], () => [
     [{}, sources.clock.steps],
   ])

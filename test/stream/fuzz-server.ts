@@ -47,6 +47,8 @@ export interface Report {
   timers: number
   connected: number
   agents: number
+  /** Streams that another of the same agent took over. */
+  replaced: number
   drops: { stage: string; reason: string; count: number }[]
 }
 
@@ -170,6 +172,7 @@ function report([statusBytes = 0, agentsBytes = 0]: number[]): void {
     timers: process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length,
     connected: ingest.connected,
     agents: ingest.agents().length,
+    replaced: ingest.agents().reduce((sum, agent) => sum + agent.replacedStreams, 0),
     drops: drops.snapshot(),
   }
   process.send?.(answer)

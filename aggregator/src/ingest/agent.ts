@@ -32,6 +32,7 @@ export class Agent implements AgentInfo, BatchOrigin {
   heartbeat: Heartbeat | undefined
   gapBatches = 0
   elsewhereBatches = 0
+  replacedStreams = 0
   /** Newest host deltas taken of the agent's run. */
   deltasSeq = 0
   #runId = 0

@@ -157,9 +157,8 @@ export class IngestServer {
     const before = this.#streams.get(agent)
     this.#streams.set(agent, stream)
     this.#shareQueue()
-    before?.close(
-      new Refusal(status.ABORTED, `FD_REPLACED: another stream of agent ${agentId} took over`, 'replaced'),
-    )
+    if (before) agent.replacedStreams++
+    before?.close(new Refusal(status.ABORTED, `FD_REPLACED: another stream of agent ${agentId} took over`))
     return agent
   }
 
