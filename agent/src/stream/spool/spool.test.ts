@@ -21,7 +21,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createLogger } from '@flowdam/common'
 import { type FlowBatch, RECORD_SIZE, RecordOffset } from '@flowdam/proto'
 import fc from 'fast-check'
-import { BatchQueue, type QueueDropReason } from '../batch-queue.js'
+import { BatchQueue } from '../batch-queue.js'
+import type { QueueDropReason } from '../queue-drops.js'
 import { DiskSpool } from './disk-spool.js'
 
 const log = createLogger('test')

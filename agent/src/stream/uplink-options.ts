@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from '@flowdam/common'
+import type { Config, Heartbeat, Hello, InterfaceTable, Rules } from '@flowdam/proto'
+import type { BatchQueue } from './batch-queue.js'
+import type { ConnectionTarget } from './connection.js'
+import type { DeltaSource } from './delta-sender.js'
+
+export interface UplinkOptions {
+  /** In order of preference. */
+  targets: readonly ConnectionTarget[]
+  queue: BatchQueue
+  deltas: DeltaSource
+  hello: () => Hello
+  interfaces: () => InterfaceTable
+  heartbeat: () => Heartbeat
+  config: (config: Config) => void
+  rules: (rules: Rules) => void
+  log: Logger
+  /** Records a second on the wire, a backlog after an outage included. */
+  exportRate: number
+  /** For tests. */
+  returnEveryMs?: number
+}
