@@ -82,6 +82,9 @@ export function checkBatch(batch: FlowBatch): void {
   if (batch.lost && (length > 0 || batch.lost.reason.length > MAX_TEXT)) {
     throw invalid('bad_batch', 'FD_BATCH: lost is for a batch without records, and gives a short reason')
   }
+  if (batch.lost && Math.max(batch.lost.records, batch.lost.packets, batch.lost.bytes) > MAX_COUNT) {
+    throw invalid('bad_batch', 'FD_BATCH: lost counts more than an epoch can hold')
+  }
   if (batch.ledgers.length > 256) throw invalid('bad_batch', 'FD_BATCH: more than 256 ledgers')
   for (const { iface, ...counts } of batch.ledgers) {
     if (iface > 255 || Object.values(counts).some((count) => count > MAX_COUNT))
