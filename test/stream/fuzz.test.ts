@@ -83,6 +83,8 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
   let honestTimer: NodeJS.Timeout
   const next = random(SEED)
   const hostile = new Hostile(next)
+  /** Before the first attack. */
+  let quiet: Report | undefined
   const ended = new Map<string, number>()
 
   const report = async (): Promise<Report> => {
@@ -168,6 +170,7 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
 
   it('end no process, stay in no memory, and each is counted by its reason', async (test) => {
     const idle = await report()
+    quiet = idle
     const began = performance.now()
     const early = await assault(MESSAGES / 5)
     const late = await assault(MESSAGES)
@@ -237,12 +240,13 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
   })
 
   it('and all of them gone, nothing of theirs is left: no stream, no socket, no timer', async () => {
-    const idle = await waitFor('the hostile streams to be gone', async () => {
-      const now = await report()
-      return now.connected === 1 ? now : undefined
+    // A segment being written may be a file more than before.
+    const spare = 3
+    await waitFor(`no more files and timers than ${quiet?.files} and ${quiet?.timers}`, async () => {
+      const { connected, files, timers } = await report()
+      if (!quiet || connected !== 1) return undefined
+      return files <= quiet.files + spare && timers <= quiet.timers + spare ? true : undefined
     })
-    assert.ok(idle.files < 60, `${idle.files} open files`)
-    assert.ok(idle.timers < 30, `${idle.timers} timers`)
   })
 
   it('the honest agent had one stream all the time, and lost nothing', async () => {
