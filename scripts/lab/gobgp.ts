@@ -130,7 +130,8 @@ ${familyLines()}`,
       namespace: this.#network.namespaces[this.place],
       logFile: join(this.#network.folder, `gobgp-monitor-${this.place}.log`),
       onLine: (line) => {
-        for (const path of JSON.parse(line) as RibPath[]) {
+        // `null` when an update has no path, such as the end of a family's table.
+        for (const path of (JSON.parse(line) as RibPath[] | null) ?? []) {
           const route = readPath(path.nlri?.prefix ?? '', path)
           onChange({ at: Date.now(), present: path.withdrawal !== true, route })
         }
