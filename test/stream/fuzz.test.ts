@@ -165,7 +165,12 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
   after(async () => {
     clearInterval(honestTimer)
     await honest.stop()
-    server.kill('SIGKILL')
+    // It removes its folder.
+    if (server.exitCode === null) {
+      const gone = once(server, 'exit')
+      server.disconnect()
+      await gone
+    }
   })
 
   it('end no process, stay in no memory, and each is counted by its reason', async (test) => {
