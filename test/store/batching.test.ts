@@ -84,7 +84,8 @@ describe('batching', { timeout: 120_000 }, () => {
     const behind = await send(80, 25)
     slowMs = 0
     assert.ok(behind > 2 * prompt, `${prompt} rows an insert, ${behind} when behind`)
-    assert.equal(most, LOADERS)
+    // Several at a time; whether all of them depends on when segments were sealed.
+    assert.ok(most > 1 && most <= LOADERS, `${most} at a time`)
     assert.deepEqual(await parts(), [inserts, rows * BATCH])
   })
 
