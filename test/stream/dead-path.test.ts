@@ -4,6 +4,7 @@
 // both sides must find out by themselves.
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
+import { RECORD_SIZE } from '@flowdam/proto'
 import { waitFor } from '@flowdam/scripts/lab/wait'
 import { DelayProxy } from '@flowdam/scripts/net/delay-proxy'
 import { Receiver, Sender } from './stand.js'
@@ -46,7 +47,9 @@ describe('a path that swallows bytes', { timeout: 60_000 }, () => {
     const [idle, sending, gone] = await Promise.all([path(), path(), path()])
     for (const { proxy } of [idle, sending, gone]) proxy.freeze()
     // More than every buffer on the way takes: the probe waits behind it.
-    const timer = setInterval(() => sending.agent.push(16_384), 20)
+    // The queue gives some of it up, with sums that the aggregator checks: the records must be believable.
+    const records = Buffer.alloc(16_384 * RECORD_SIZE)
+    const timer = setInterval(() => sending.agent.pushRecords(records), 20)
     // This agent cannot come back, so its aggregator cannot learn it from a new stream.
     gone.proxy.retarget(1)
     const times = await Promise.all([
