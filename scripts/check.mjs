@@ -2,7 +2,7 @@
 import { Report } from './rings/run.mjs'
 // SPDX-License-Identifier: Apache-2.0
 //
-// npm run check: what a change must pass before it is committed, in under a minute and without root.
+// npm run check: what a change must pass before it is committed, in about a minute and without root.
 import { checkStatically } from './rings/static.mjs'
 
 const HELP = `npm run check
