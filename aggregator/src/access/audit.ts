@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fdatasync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, renameSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
+import { appendWhole, LaterSync } from '../append.js'
 
 export interface AuditEvent {
   by: string
@@ -67,8 +68,10 @@ export class AuditLog {
   #fd: number | undefined
   #size = 0
   #sequence = 0
-  #syncing = false
-  #dirty = false
+  readonly #sync = new LaterSync(
+    () => this.#fd,
+    (error) => this.#complain(error),
+  )
   #allowance = REFUSALS_BURST
   #allowanceAt = 0
   #suppressed = 0
@@ -177,11 +180,11 @@ export class AuditLog {
     const bytes = Buffer.from(text)
     try {
       if (this.#size > 0 && this.#size + bytes.length > this.#options.maxBytes) this.#rotate()
-      if (writeSync(this.#fd, bytes) !== bytes.length) throw new Error('short write')
+      appendWhole(this.#fd, bytes, this.#size)
       this.#size += bytes.length
       this.written++
       this.lastError = ''
-      this.#syncSoon()
+      this.#sync.soon()
     } catch (error) {
       this.#complain(error)
     }
@@ -213,19 +216,6 @@ export class AuditLog {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw new FlowdamError('FD_AUDIT_UNREADABLE', `cannot read ${this.#name(index)}`, { cause })
     }
-  }
-
-  #syncSoon(): void {
-    this.#dirty = true
-    if (this.#syncing || this.#fd === undefined) return
-    this.#syncing = true
-    this.#dirty = false
-    fdatasync(this.#fd, (error) => {
-      this.#syncing = false
-      // EBADF: rotated or stopped meanwhile.
-      if (error && error.code !== 'EBADF') this.#complain(error)
-      if (this.#dirty) this.#syncSoon()
-    })
   }
 
   #complain(error: unknown): void {

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  closeSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { describeError, type Logger } from '@flowdam/common'
+import { appendWhole } from '../append.js'
 import type { Attack } from './attack.js'
 
 type Line = { type: 'put'; attack: Attack } | { type: 'end'; id: string }
@@ -87,16 +79,13 @@ export class AttackJournal {
     this.#changed.clear()
     const bytes = Buffer.from(text)
     try {
-      if (writeSync(this.#fd, bytes) !== bytes.length) throw new Error('short write')
+      appendWhole(this.#fd, bytes, this.#size)
       this.#size += bytes.length
       this.#failing = false
     } catch (error) {
       this.#failed(error)
       // The next time everything is written again.
       this.#compactAt = 0
-      try {
-        ftruncateSync(this.#fd, this.#size)
-      } catch {}
     }
   }
 

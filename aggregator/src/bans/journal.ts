@@ -2,7 +2,6 @@
 import {
   closeSync,
   copyFileSync,
-  fdatasync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
@@ -14,6 +13,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
+import { appendWhole, LaterSync } from '../append.js'
 import type { Ban, Dropped, HookRun } from './ban.js'
 import type { BrakeStatus } from './brake.js'
 import { parseEntry } from './journal-entry.js'
@@ -51,8 +51,10 @@ export class Journal {
   /** Bytes of whole lines in the file. */
   #size = 0
   #linesSinceCompaction = 0
-  #syncing = false
-  #dirty = false
+  readonly #sync = new LaterSync(
+    () => this.#fd,
+    (error) => this.#failed(error),
+  )
   /** Why the disk refuses, while it does. */
   lastError = ''
 
@@ -106,16 +108,12 @@ export class Journal {
     if (this.#fd === undefined) return
     const line = Buffer.from(`${JSON.stringify(entry)}\n`)
     try {
-      if (this.#write(this.#fd, line) !== line.length) throw new Error('short write')
+      appendWhole(this.#fd, line, this.#size, this.#write)
       this.#size += line.length
       this.#linesSinceCompaction++
-      this.#syncSoon()
+      this.#sync.soon()
     } catch (error) {
       this.#failed(error)
-      // Half a line would make the next one unreadable.
-      try {
-        ftruncateSync(this.#fd, this.#size)
-      } catch {}
     }
   }
 
@@ -153,20 +151,6 @@ export class Journal {
     }
     closeSync(this.#fd)
     this.#fd = undefined
-  }
-
-  #syncSoon(): void {
-    if (this.#fd === undefined) return
-    this.#dirty = true
-    if (this.#syncing) return
-    this.#syncing = true
-    this.#dirty = false
-    fdatasync(this.#fd, (error) => {
-      this.#syncing = false
-      // EBADF: compaction replaced the file meanwhile, and synced the new one.
-      if (error && error.code !== 'EBADF') this.#failed(error)
-      if (this.#dirty) this.#syncSoon()
-    })
   }
 
   #failed(error: unknown): void {

@@ -2,15 +2,14 @@
 import { formatBytes, formatDuration } from '@flowdam/common'
 import type { QueryFlowsRequest, QueryFlowsResponse } from '@flowdam/proto'
 import { Command, Option } from 'commander'
-import { usageError } from '../command-error.js'
 import { examples } from '../help.js'
 import { parseProtocol } from '../input/protocol.js'
-import { parseMoment } from '../input/time.js'
 import { prefixArgument, wholeNumber } from '../input/values.js'
 import { flowColumns } from '../output/flow.js'
 import { renderTable } from '../output/table.js'
 import { formatCount } from '../output/units.js'
-import { inSession, type Session, type World } from '../session.js'
+import type { Session, World } from '../session.js'
+import { inFlowQuery, parsePeriod } from './flow-query.js'
 
 interface FlowsOptions {
   since: string
@@ -25,9 +24,6 @@ interface FlowsOptions {
   aggregate?: true
   order?: string
 }
-
-/** A query over a day of flows is not an API call like the others. */
-const ANSWER_WITHIN_MS = 60_000
 
 export function flowsCommand(world: World): Command {
   return new Command('flows')
@@ -58,29 +54,19 @@ export function flowsCommand(world: World): Command {
       ),
     )
     .action((options: FlowsOptions, command: Command) =>
-      inSession(
-        world,
-        command,
-        async (session) => {
-          const { client } = session
-          const request = buildRequest(options, session.now())
-          const response = await client.call(client.flows.queryFlows.bind(client.flows), request)
-          if (session.json) return session.writeJson(response)
-          session.write(render(session, options, response))
-        },
-        ANSWER_WITHIN_MS,
-      ),
+      inFlowQuery(world, command, async (session) => {
+        const { client } = session
+        const request = buildRequest(options, session.now())
+        const response = await client.call(client.flows.queryFlows.bind(client.flows), request)
+        if (session.json) return session.writeJson(response)
+        session.write(render(session, options, response))
+      }),
     )
 }
 
 function buildRequest(options: FlowsOptions, nowMs: number): QueryFlowsRequest {
-  const sinceUnixMs = parseMoment(options.since, nowMs)
-  const untilUnixMs = parseMoment(options.until, nowMs)
-  if (sinceUnixMs >= untilUnixMs) throw usageError('--since must be before --until')
   return {
-    sinceUnixMs: Math.floor(sinceUnixMs),
-    // 0 is the API's "now", and leaves out nothing that arrives while the query runs.
-    untilUnixMs: options.until === 'now' ? 0 : Math.floor(untilUnixMs),
+    ...parsePeriod(options, nowMs),
     host: options.host ?? '',
     src: options.src ?? '',
     dst: options.dst ?? '',

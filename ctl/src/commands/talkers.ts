@@ -2,14 +2,13 @@
 import { formatBytes, formatDuration } from '@flowdam/common'
 import { Direction, type Talker, type TopTalkersRequest, type TopTalkersResponse } from '@flowdam/proto'
 import { Command, Option } from 'commander'
-import { usageError } from '../command-error.js'
 import { examples } from '../help.js'
 import { parseProtocol, protocolName } from '../input/protocol.js'
-import { parseMoment } from '../input/time.js'
 import { directionOption, prefixArgument, wholeNumber } from '../input/values.js'
 import { type Column, renderTable } from '../output/table.js'
 import { formatCount } from '../output/units.js'
-import { inSession, type Session, type World } from '../session.js'
+import type { Session, World } from '../session.js'
+import { inFlowQuery, parsePeriod } from './flow-query.js'
 
 interface TalkersOptions {
   since: string
@@ -24,8 +23,6 @@ interface TalkersOptions {
   limit: number
   raw?: true
 }
-
-const ANSWER_WITHIN_MS = 60_000
 
 export function talkersCommand(world: World): Command {
   return new Command('talkers')
@@ -56,28 +53,19 @@ export function talkersCommand(world: World): Command {
       ),
     )
     .action((options: TalkersOptions, command: Command) =>
-      inSession(
-        world,
-        command,
-        async (session) => {
-          const { client } = session
-          const request = buildRequest(options, session.now())
-          const response = await client.call(client.flows.topTalkers.bind(client.flows), request)
-          if (session.json) return session.writeJson(response)
-          session.write(render(session, options, response))
-        },
-        ANSWER_WITHIN_MS,
-      ),
+      inFlowQuery(world, command, async (session) => {
+        const { client } = session
+        const request = buildRequest(options, session.now())
+        const response = await client.call(client.flows.topTalkers.bind(client.flows), request)
+        if (session.json) return session.writeJson(response)
+        session.write(render(session, options, response))
+      }),
     )
 }
 
 function buildRequest(options: TalkersOptions, nowMs: number): TopTalkersRequest {
-  const sinceUnixMs = parseMoment(options.since, nowMs)
-  const untilUnixMs = parseMoment(options.until, nowMs)
-  if (sinceUnixMs >= untilUnixMs) throw usageError('--since must be before --until')
   return {
-    sinceUnixMs: Math.floor(sinceUnixMs),
-    untilUnixMs: options.until === 'now' ? 0 : Math.floor(untilUnixMs),
+    ...parsePeriod(options, nowMs),
     of: options.of,
     by: options.by,
     direction: options.direction ?? Direction.DIRECTION_UNSPECIFIED,
