@@ -14,12 +14,12 @@ import { Client, credentials, status } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import type { AgentEvent, AppendResult, BatchSink } from '../contracts.js'
 import { DropCounter } from '../drops.js'
+import { anyPort, GrpcEndpoint } from '../grpc/endpoint.js'
+import { WINDOW_BYTES } from '../grpc/windows.js'
 import { SourceRegistry } from '../sources/registry.js'
 import { TestAgent, type TestAgentOptions } from '../testing/agent-client.js'
 import { makeRecords } from '../testing/records.js'
-import { anyPort, GrpcEndpoint } from './endpoint.js'
 import { IngestServer } from './server.js'
-import { WINDOW_BYTES } from './windows.js'
 
 class Recorder implements BatchSink {
   readonly batches: FlowBatch[] = []

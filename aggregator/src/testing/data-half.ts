@@ -6,7 +6,7 @@
 import { createLogger, formatHostPort } from '@flowdam/common'
 import { type DeltaSink, newFlowCounters } from '../contracts.js'
 import { DropCounter } from '../drops.js'
-import { anyPort, GrpcEndpoint } from '../ingest/endpoint.js'
+import { anyPort, GrpcEndpoint } from '../grpc/endpoint.js'
 import { IngestServer } from '../ingest/server.js'
 import { SourceRegistry } from '../sources/registry.js'
 import { Spool } from '../spool/spool.js'

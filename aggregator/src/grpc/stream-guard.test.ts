@@ -11,11 +11,11 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { formatHostPort, VERSION } from '@flowdam/common'
 import { PROTOCOL_VERSION, RECORD_SIZE, StreamRequest } from '@flowdam/proto'
 import { DropCounter } from '../drops.js'
+import { IngestServer } from '../ingest/server.js'
 import { SourceRegistry } from '../sources/registry.js'
 import { until } from '../testing/daemon.js'
 import { quietLog } from '../testing/quiet-log.js'
 import { anyPort, GrpcEndpoint } from './endpoint.js'
-import { IngestServer } from './server.js'
 
 const BUDGET = 1 << 20
 const CALM = constants.NGHTTP2_ENHANCE_YOUR_CALM
