@@ -52,7 +52,10 @@ describe('the picture in the terminal', () => {
 
   it('says so while the router has no route', () => {
     assert.match(drawScreen(SNAPSHOT, STORY).join('\n'), /the router has no route yet/)
-    assert.match(drawScreen(SNAPSHOT, { ...STORY, router: undefined }).join('\n'), /no router here/)
+    assert.match(
+      drawScreen(SNAPSHOT, { ...STORY, router: undefined }).join('\n'),
+      /dry run, announced nowhere/,
+    )
   })
 
   it('shows what was lost and what is not in a flow', () => {

@@ -159,7 +159,7 @@ function banLines(ban: Ban, story: Story): string[] {
 }
 
 function routeText(ban: Ban, { routes, router }: Story): string {
-  if (router === undefined) return 'no router here'
+  if (router === undefined) return 'dry run, announced nowhere'
   const route = routes.get(ban.prefix)
   if (!route) return `${router} has no route yet`
   const communities = route.communities.map((value) => `${value >>> 16}:${value & 0xffff}`)
