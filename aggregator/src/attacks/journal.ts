@@ -102,8 +102,14 @@ export class AttackJournal {
     for (const attack of this.#open.values()) text += `${JSON.stringify({ type: 'put', attack })}\n`
     try {
       writeFileSync(`${this.#path}.new`, text, { mode: 0o640 })
-      renameSync(`${this.#path}.new`, this.#path)
-      const fd = openSync(this.#path, 'a', 0o640)
+      // Before the rename: nothing may fail after it that would leave us writing to the old file.
+      const fd = openSync(`${this.#path}.new`, 'a')
+      try {
+        renameSync(`${this.#path}.new`, this.#path)
+      } catch (error) {
+        closeSync(fd)
+        throw error
+      }
       if (this.#fd !== undefined) closeSync(this.#fd)
       this.#fd = fd
       this.#size = Buffer.byteLength(text)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   closeSync,
+  constants,
   copyFileSync,
   fsyncSync,
   ftruncateSync,
@@ -35,6 +36,8 @@ export type JournalEntry =
   | { type: 'hook'; id: string; run: HookRun }
   | { type: 'settled'; id: string }
   | ({ type: 'brake' } & BrakeStatus)
+
+const REPLACE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
 
 /** Rewritten when it has this many lines more than it had after the last time. */
 const COMPACT_LINES = 2000
@@ -123,22 +126,26 @@ export class Journal {
     const temporary = `${this.#path}.new`
     let text = ''
     for (const entry of entries) text += `${JSON.stringify(entry)}\n`
+    let fd: number | undefined
     try {
-      const fd = openSync(temporary, 'w', 0o640)
+      // What follows goes into this file by the same descriptor: after the rename nothing may fail that would leave us
+      // writing to the old one, which no start would read.
+      fd = openSync(temporary, REPLACE, 0o640)
       writeFileSync(fd, text)
       fsyncSync(fd)
-      closeSync(fd)
       renameSync(temporary, this.#path)
-      const directory = openSync(dirname(this.#path), 'r')
-      fsyncSync(directory)
-      closeSync(directory)
       closeSync(this.#fd)
-      this.#fd = openSync(this.#path, 'a', 0o640)
+      this.#fd = fd
+      fd = undefined
       this.#size = Buffer.byteLength(text)
       this.#linesSinceCompaction = 0
+      syncFolder(dirname(this.#path))
       this.lastError = ''
     } catch (error) {
       this.#failed(error)
+    } finally {
+      // A full disk is tried every few seconds, perhaps for days.
+      if (fd !== undefined) closeSync(fd)
     }
   }
 
@@ -158,6 +165,16 @@ export class Journal {
     if (this.lastError !== text)
       this.#log.error({ err: text }, 'FD_JOURNAL_WRITE: the ban journal cannot be written')
     this.lastError = text
+  }
+}
+
+/** A rename is on the disk when its folder is. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
   }
 }
 
