@@ -249,7 +249,7 @@ export class Bans {
 
   /** Until when the detector leaves this prefix alone; 0 when it does not. */
   heldOffUntil(prefixText: string): number {
-    return this.#past.heldOffUntil(prefixText, this.#clock())
+    return this.#past.heldOffUntil(parsePrefix(prefixText), this.#clock())
   }
 
   /** Why the detector could not ban this prefix now; undefined when it could. */

@@ -8,7 +8,7 @@ import { type BanEvent, BanWatchers } from './events.js'
 import { recordRun } from './hook-history.js'
 import type { Journal, JournalEntry } from './journal.js'
 import { PastBans } from './past.js'
-import { replay, replayBrake } from './replay.js'
+import { endFromNow, replay, replayBrake } from './replay.js'
 
 /** How a ban ended. */
 export interface BanEnd {
@@ -40,11 +40,17 @@ export class BanBook {
   open(): void {
     const entries = this.#journal.open()
     const bans = replay(entries)
-    for (const ban of bans) if (ban.state === 'banned') this.active.add(ban)
-    this.past.restore(bans, this.#clock())
+    const now = this.#clock()
+    for (const ban of bans) {
+      if (ban.state !== 'banned') continue
+      ban.untilUnixMs = endFromNow(ban.untilUnixMs, Math.max(ban.bannedUnixMs, ban.lastSeenUnixMs), now)
+      this.active.add(ban)
+    }
+    this.past.restore(bans, now)
     this.#brake.restore(
       replayBrake(entries),
       bans.flatMap(({ steps }) => steps.filter(({ who }) => who === 'detector')).map((step) => step.atUnixMs),
+      now,
     )
     this.#journal.compact(this.#everything())
   }

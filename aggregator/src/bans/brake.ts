@@ -48,8 +48,9 @@ export class Brake {
   }
 
   /** From the journal, after a restart. */
-  restore(status: BrakeStatus, madeUnixMs: readonly number[]): void {
+  restore(status: BrakeStatus, madeUnixMs: readonly number[], now: number): void {
     this.#status = status
-    this.#made = [...madeUnixMs].sort((a, b) => a - b)
+    // Of a clock that was ahead and would stop the detector until it comes there again.
+    this.#made = madeUnixMs.filter((time) => time <= now).sort((a, b) => a - b)
   }
 }

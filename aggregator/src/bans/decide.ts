@@ -39,7 +39,9 @@ export class Decisions {
     const targets = banTargets(
       detection,
       rules(),
-      (prefix) => book.active.covering(prefix).length > 0 || permission.prefixObjection(prefix) === undefined,
+      (prefix) =>
+        book.active.covering(prefix).length > 0 ||
+        (permission.prefixObjection(prefix) === undefined && book.past.heldOffUntil(prefix, clock()) === 0),
     )
     if (targets.length === 0) {
       const message = 'attack detected; no address or prefix of it may be banned'
@@ -85,7 +87,7 @@ export class Decisions {
     }
     // A ban that was made for real goes no further while everything is to be dry.
     if (own && !own.ban.dryRun && rules().dryRun) return { outcome: 'disabled' }
-    const heldUntil = own ? 0 : book.past.heldOffUntil(prefix.text, now)
+    const heldUntil = own ? 0 : book.past.heldOffUntil(prefix, now)
     if (heldUntil > 0) return { outcome: 'held_off', untilUnixMs: heldUntil }
     const above = reached.filter((level) => isAbove(level, own && levelOf(own.ban)))
     const refusal = this.#refusal(prefix, above, detection, now)

@@ -8,11 +8,13 @@ import type { JournalEntry } from './journal.js'
 import { LEVEL_ACTIONS } from './levels.js'
 
 const id = z.string().min(1)
+/** What a Date can be; a digit that became an e makes more of it. */
+const zTime = z.number().min(0).max(8.64e15)
 const zRun = z.looseObject({
   hook: z.string(),
   action: z.string(),
   result: z.string(),
-  startedUnixMs: z.number(),
+  startedUnixMs: zTime,
   output: z.string(),
 })
 const zStep = z.looseObject({
@@ -20,8 +22,6 @@ const zStep = z.looseObject({
   action: z.enum(LEVEL_ACTIONS),
   hooks: z.union([z.literal('all'), z.array(z.string())]),
 })
-const zDirectionRates = z.looseObject({ all: z.looseObject({}) })
-const zRates = z.looseObject({ incoming: zDirectionRates, outgoing: zDirectionRates })
 const zDropped = z.looseObject({ packets: z.number(), bytes: z.number() })
 
 const zBan = z.looseObject({
@@ -31,25 +31,28 @@ const zBan = z.looseObject({
   state: z.enum(['banned', 'unbanned']),
   metric: z.string(),
   who: z.string(),
-  bannedUnixMs: z.number(),
-  untilUnixMs: z.number(),
+  bannedUnixMs: zTime,
+  untilUnixMs: zTime,
+  detectedUnixMs: zTime.optional(),
+  lastSeenUnixMs: zTime.optional(),
+  unbannedUnixMs: zTime.optional(),
+  holdOffUntilUnixMs: zTime.optional(),
   dryRun: z.boolean(),
   hooks: z.array(zRun),
-  rates: zRates.optional(),
   steps: z.array(zStep).min(1).optional(),
   dropped: zDropped.optional(),
 })
 
 const zEntry = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('put'), ban: zBan }),
-  z.looseObject({ type: z.literal('extend'), id, untilUnixMs: z.number() }),
-  z.looseObject({ type: z.literal('end'), id, unbannedUnixMs: z.number(), dropped: zDropped.optional() }),
+  z.looseObject({ type: z.literal('extend'), id, untilUnixMs: zTime }),
+  z.looseObject({ type: z.literal('end'), id, unbannedUnixMs: zTime, dropped: zDropped.optional() }),
   z.looseObject({ type: z.literal('hook'), id, run: zRun }),
   z.looseObject({ type: z.literal('settled'), id }),
   z.looseObject({
     type: z.literal('brake'),
     state: z.enum(['running', 'paused', 'tripped']),
-    sinceUnixMs: z.number(),
+    sinceUnixMs: zTime,
     who: z.string(),
     reason: z.string(),
   }),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Prefix } from '@flowdam/common'
+import { contains, type Prefix, parsePrefix } from '@flowdam/common'
 import type { Ban } from './ban.js'
 import { isBlackholed } from './levels.js'
+import { endFromNow } from './replay.js'
 
 const HISTORY = 1000
 /**
@@ -13,13 +14,13 @@ const PROBE_MS = 60_000
 /** The bans that ended, oldest first, and what they mean for the next ones. */
 export class PastBans {
   #bans: Ban[] = []
-  /** Until when the detector leaves a prefix alone. */
-  readonly #heldOff = new Map<string, number>()
+  /** Until when the detector leaves a prefix alone, by its text. */
+  readonly #heldOff = new Map<string, { prefix: Prefix; until: number }>()
 
   /** From the journal. */
   restore(bans: readonly Ban[], now: number): void {
-    for (const { prefix, holdOffUntilUnixMs } of bans) {
-      if (holdOffUntilUnixMs > now) this.#heldOff.set(prefix, holdOffUntilUnixMs)
+    for (const { prefix, holdOffUntilUnixMs, unbannedUnixMs } of bans) {
+      this.#holdOff(prefix, endFromNow(holdOffUntilUnixMs, unbannedUnixMs, now), now)
     }
     this.#bans = bans.filter(({ state }) => state === 'unbanned').slice(-HISTORY)
   }
@@ -27,7 +28,7 @@ export class PastBans {
   add(ban: Ban, now: number): void {
     this.#bans.push(ban)
     if (this.#bans.length > HISTORY) this.#bans.shift()
-    if (ban.holdOffUntilUnixMs > now) this.#heldOff.set(ban.prefix, ban.holdOffUntilUnixMs)
+    this.#holdOff(ban.prefix, ban.holdOffUntilUnixMs, now)
   }
 
   all(): readonly Ban[] {
@@ -45,10 +46,17 @@ export class PastBans {
     return now - last.unbannedUnixMs <= PROBE_MS ? last.round + 1 : 0
   }
 
-  /** Until when the detector leaves this prefix alone; 0 when it does not. */
-  heldOffUntil(prefixText: string, now: number): number {
-    const until = this.#heldOff.get(prefixText) ?? 0
-    return until > now ? until : 0
+  /**
+   * Until when the detector leaves this prefix alone; 0 when it does not. Also for one that holds what a person gave back:
+   * a ban of the whole /24 would take it away again. Not for what is inside: who takes the /24 back may well want its
+   * attacked addresses banned.
+   */
+  heldOffUntil(prefix: Prefix, now: number): number {
+    let latest = 0
+    for (const held of this.#heldOff.values()) {
+      if (held.until > Math.max(now, latest) && contains(prefix, held.prefix)) latest = held.until
+    }
+    return latest
   }
 
   /** A person wants it banned after all. */
@@ -57,6 +65,10 @@ export class PastBans {
   }
 
   forgetHoldOffs(now: number): void {
-    for (const [prefix, until] of this.#heldOff) if (until <= now) this.#heldOff.delete(prefix)
+    for (const [prefix, { until }] of this.#heldOff) if (until <= now) this.#heldOff.delete(prefix)
+  }
+
+  #holdOff(prefix: string, until: number, now: number): void {
+    if (until > now) this.#heldOff.set(prefix, { prefix: parsePrefix(prefix), until })
   }
 }

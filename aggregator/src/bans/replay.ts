@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { NO_RATES } from '../detect/sample.js'
+import { wholeRates } from '../detect/sample.js'
 import { type Ban, NOTHING_DROPPED } from './ban.js'
 import { type BrakeStatus, RELEASED } from './brake.js'
 import { recordRun } from './hook-history.js'
@@ -13,7 +13,11 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
     if (entry.type === 'put') {
       bans.set(entry.ban.id, {
         ...entry.ban,
-        rates: entry.ban.rates ?? NO_RATES,
+        rates: wholeRates(entry.ban.rates),
+        averages: wholeRates(entry.ban.averages),
+        detectedUnixMs: entry.ban.detectedUnixMs ?? entry.ban.bannedUnixMs,
+        unbannedUnixMs: entry.ban.unbannedUnixMs ?? 0,
+        holdOffUntilUnixMs: entry.ban.holdOffUntilUnixMs ?? 0,
         round: entry.ban.round ?? 0,
         attackId: entry.ban.attackId ?? '',
         attackType: entry.ban.attackType ?? '',
@@ -41,6 +45,14 @@ export function replay(entries: readonly JournalEntry[]): Ban[] {
   // A run that the process did not see the end of.
   for (const ban of bans.values()) ban.hooks = ban.hooks.filter((run) => run.result !== 'running')
   return [...bans.values()]
+}
+
+/**
+ * An end that was decided at another time, perhaps by a clock that was ahead: from now on nothing lasts longer than it was
+ * to last then.
+ */
+export function endFromNow(untilUnixMs: number, decidedUnixMs: number, now: number): number {
+  return Math.min(untilUnixMs, now + Math.max(0, untilUnixMs - decidedUnixMs))
 }
 
 /** A journal from before there were levels. */

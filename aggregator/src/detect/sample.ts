@@ -57,4 +57,22 @@ export function largerRates(a: HostRates, b: HostRates): HostRates {
   return { incoming: merge(a.incoming, b.incoming), outgoing: merge(a.outgoing, b.outgoing) }
 }
 
+/** What was measured, as far as `found` has it: it may come from a file. */
+export function wholeRates(found: unknown): HostRates {
+  const part = (of: unknown, key: string): unknown =>
+    typeof of === 'object' && of !== null ? (of as Record<string, unknown>)[key] : undefined
+  const number = (of: unknown, key: string): number => {
+    const value = part(of, key)
+    return typeof value === 'number' && value >= 0 ? value : 0
+  }
+  const direction = (from: unknown): DirectionRates => {
+    const kinds = KINDS.map((kind) => {
+      const rates = part(from, kind)
+      return [kind, { pps: number(rates, 'pps'), bps: number(rates, 'bps') }]
+    })
+    return { ...(Object.fromEntries(kinds) as Record<Kind, KindRates>), flows: number(from, 'flows') }
+  }
+  return { incoming: direction(part(found, 'incoming')), outgoing: direction(part(found, 'outgoing')) }
+}
+
 export const NO_RATES: HostRates = ratesOf(new Float64Array(DIRECTION_SLOTS * DIRECTIONS.length), 0, 1000)
