@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { Counters, type CountersOptions } from './counters.js'
 import { PolicySet } from './policies.js'
 import { Slice } from './slice.js'
+import { SlicePool } from './slice-pool.js'
 import { addToSlots, DIRECTION_SLOTS, ROW_SLOTS } from './slots.js'
 import { WINDOW_SLACK } from './window.js'
 
@@ -101,6 +102,7 @@ describe('window sums', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 40 }), (messages) => {
         const counters = new Counters(policies, roomy)
+        const pool = new SlicePool(1)
         const history: { start: number; end: number; entries: readonly HostDelta[] }[] = []
         let now = 1000
         for (const { pauseMs, lateMs, coversMs, entries } of messages) {
@@ -114,6 +116,7 @@ describe('window sums', () => {
               encode(entries),
               undefined,
               undefined,
+              pool,
             ),
             now,
           )

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AddressTable, NO_ROW } from './address-table.js'
+import { AddressTable, BLOCK, NO_ROW } from './address-table.js'
 import { Cells } from './cells.js'
 import { IdleQueue } from './idle-queue.js'
 import type { Policy, PolicySet } from './policies.js'
 import { RowMemory, RowWord } from './row-memory.js'
 import { ENTRY_WORDS, type Slice } from './slice.js'
-import { BLOCK, type Released, SlidingWindow, WINDOW_SLACK } from './window.js'
+import { type Released, SlidingWindow, WINDOW_SLACK } from './window.js'
 
 export interface CountersOptions {
   /** Most addresses with counters at the same time; 256 bytes each and window (32 more for each vector), plus 80. */
@@ -72,8 +72,6 @@ export class Counters {
   overCount = 0
   readonly #options: CountersOptions
   readonly #memory: RowMemory
-  /** Keeps the compiler from leaving a fetch out. */
-  fetched = 0
   readonly #own: OwnPolicies | undefined
   /** Of the policy set, then addresses' own; rows have an index into it. */
   readonly #policies: Policy[]
@@ -158,18 +156,18 @@ export class Counters {
     const accepting = slice.share > 0 ? this.windows.filter((window) => window.accept(slice, now)) : []
     if (accepting.length === 0) {
       this.losses.late += slice.count
+      slice.release()
       return
     }
     this.#heldEntries += slice.count
     this.#stamp = (this.#stamp + 1) >>> 0
     const stretch = this.windows.map((window) => window.stretch(now))
     const { table } = this
-    table.guess(slice.words, ENTRY_WORDS, slice.count, slice.rows)
-    const removals = table.removals
     for (let from = 0; from < slice.count; from += BLOCK) {
       const to = Math.min(from + BLOCK, slice.count)
-      this.fetched = table.fetch(slice.rows, from, to)
-      this.#resolveRows(slice, from, to, removals)
+      table.locate(slice.words, ENTRY_WORDS, from, to, slice.rows)
+      for (const window of accepting) window.fetch(slice, from, to)
+      this.#resolveRows(slice, from, to)
       for (const window of accepting) window.apply(slice, from, to, 1)
       this.#compare(slice.rows, from, to, stretch)
     }
@@ -202,16 +200,15 @@ export class Counters {
     }
   }
 
-  /** Turns guesses into rows, and holds each row for its entry. */
-  #resolveRows(slice: Slice, from: number, to: number, removals: number): void {
+  /** Checks rows, takes new ones, and holds each row for its entry. */
+  #resolveRows(slice: Slice, from: number, to: number): void {
     const { words, rows, cells } = slice
     const { words: info, wordStride } = this.#memory
     const table = this.table
     for (let i = from; i < to; i++) {
       const at = i * ENTRY_WORDS
-      // A guess made before a row changed hands may name a row that is no longer the address's.
       let row = rows[i] as number
-      if (table.removals !== removals || !table.holds(row, words, at)) {
+      if (!table.holds(row, words, at)) {
         row = table.find(words, at)
         if (row === NO_ROW) row = this.#newRow(words, at)
         rows[i] = row
@@ -246,7 +243,7 @@ export class Counters {
   }
 
   #newRow(words: Uint32Array, key: number): number {
-    const address = new Uint8Array(words.buffer, key * 4, 16)
+    const address = new Uint8Array(words.buffer, words.byteOffset + key * 4, 16)
     const policy = this.policies.indexOf(address)
     if (policy === undefined) {
       this.losses.notProtected++

@@ -12,6 +12,7 @@ import type { Policy, PolicySet } from './policies.js'
 import { type HostRates, ratesOf } from './sample.js'
 import { findSharers } from './sharers.js'
 import { Slice } from './slice.js'
+import { SlicePool } from './slice-pool.js'
 import { DIRECTIONS, type Direction } from './slots.js'
 import { Timeline } from './timeline.js'
 import { ofCells, ofRow } from './traffic.js'
@@ -55,6 +56,7 @@ export class Detector implements DeltaSink {
   readonly #repeatMs: number
   readonly #timelines = new Map<string, { timeline: Timeline; lastSeq: number }>()
   #counters: Counters
+  readonly #pool = new SlicePool()
   #pastLosses: CounterLosses = { ...NO_LOSSES }
   #evaluatedAt = 0
   #timer: NodeJS.Timeout | undefined
@@ -154,7 +156,7 @@ export class Detector implements DeltaSink {
     agent.lastSeq = deltas.seq
     const coversMs = deltas.coversUs / 1000
     const place = agent.timeline.place(coversMs, now, this.#counters.slackMs)
-    const slice = new Slice(agentId, place, deltas.entries, deltas.incoming, deltas.outgoing)
+    const slice = new Slice(agentId, place, deltas.entries, deltas.incoming, deltas.outgoing, this.#pool)
     this.#counters.add(slice, now)
     this.messages++
     this.entries += slice.count

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DELTA_SIZE, type Totals } from '@flowdam/proto'
+import type { SliceArrays, SlicePool } from './slice-pool.js'
 import type { Place } from './timeline.js'
 
 /** 32-bit words of a delta entry, and where its fields are among them. */
@@ -33,6 +34,7 @@ export class Slice {
   readonly share: number
   /** Windows that still hold it. */
   holders = 0
+  readonly #pool: SlicePool | undefined
 
   constructor(
     agentId: string,
@@ -40,18 +42,31 @@ export class Slice {
     entries: Uint8Array,
     incoming: Totals | undefined,
     outgoing: Totals | undefined,
+    pool?: SlicePool,
   ) {
     this.agentId = agentId
     this.startMs = startMs
     this.endMs = endMs
     this.share = share
     this.count = Math.floor(entries.length / DELTA_SIZE)
-    this.words = new Uint32Array(this.count * ENTRY_WORDS)
-    new Uint8Array(this.words.buffer).set(entries.subarray(0, this.count * DELTA_SIZE))
-    this.rows = new Int32Array(this.count)
-    this.cells = new Int32Array(this.count)
+    this.#pool = pool
+    const arrays: SliceArrays = pool?.take(this.count) ?? {
+      words: new Uint32Array(this.count * ENTRY_WORDS),
+      rows: new Int32Array(this.count),
+      cells: new Int32Array(this.count),
+    }
+    this.words = arrays.words
+    this.rows = arrays.rows
+    this.cells = arrays.cells
+    const { buffer, byteOffset, byteLength } = this.words
+    new Uint8Array(buffer, byteOffset, byteLength).set(entries.subarray(0, byteLength))
     this.incoming = incoming ?? NOTHING
     this.outgoing = outgoing ?? NOTHING
+  }
+
+  /** No window holds it any more: nobody looks at its entries again. */
+  release(): void {
+    this.#pool?.giveBack(this)
   }
 
   /** What the message covers; its place may be shorter. */

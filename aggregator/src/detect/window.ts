@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { NO_ROW } from './address-table.js'
+import { BLOCK, NO_ROW } from './address-table.js'
 import type { RowMemory } from './row-memory.js'
 import { ENTRY_WORDS, EntryWord, type Slice } from './slice.js'
 import { addToSlots, DIRECTION_SLOTS, type SlotLayout } from './slots.js'
@@ -9,9 +9,6 @@ import { addToSlots, DIRECTION_SLOTS, type SlotLayout } from './slots.js'
  * timer makes them 101 ms; the budget grows with it (see `stretch`).
  */
 export const WINDOW_SLACK = 0.02
-
-/** Entries that are worked on together while their rows are in the cache. */
-export const BLOCK = 128
 
 /** Told of a slice's entries, block by block, when no window holds them any more. */
 export type Released = (slice: Slice, from: number, to: number) => void
@@ -34,7 +31,7 @@ export class SlidingWindow {
   readonly #layout: SlotLayout
   /** incoming packets, bytes, flows, then outgoing: everything on external interfaces. */
   readonly external = new Float64Array(6)
-  /** Keeps the compiler from leaving `#fetch` out. */
+  /** Keeps the compiler from leaving `fetch` out. */
   fetched = 0
   #queue: Slice[] = []
   #head = 0
@@ -122,11 +119,12 @@ export class SlidingWindow {
     slice.holders--
     for (let from = 0; from < slice.count; from += BLOCK) {
       const to = Math.min(from + BLOCK, slice.count)
-      this.#fetch(slice.words, slice.rows, from, to)
+      this.fetch(slice, from, to)
       this.apply(slice, from, to, -1)
       if (slice.holders === 0) released(slice, from, to)
     }
     this.applyExternal(slice, -1)
+    if (slice.holders === 0) slice.release()
     return true
   }
 
@@ -198,17 +196,18 @@ export class SlidingWindow {
   }
 
   /**
-   * Reads one slot of each of these rows and nothing else: in a loop this small the processor waits for many cache
-   * misses at once, in the one above for two or three.
+   * Reads from each of these rows what `apply` needs, and nothing else: in a loop this small the processor waits for many
+   * cache misses at once, in that one for two or three.
    */
-  #fetch(words: Uint32Array, rows: Int32Array, from: number, to: number): void {
+  fetch({ words, rows }: Slice, from: number, to: number): void {
     const { sums } = this
     const stride = this.#stride
     const offset = this.#offset
     let seen = 0
     for (let i = from; i < to; i++) {
       const direction = ((words[i * ENTRY_WORDS + EntryWord.kinds] as number) & 1) * DIRECTION_SLOTS
-      seen += sums[Math.max(0, rows[i] as number) * stride + offset + direction] as number
+      const base = Math.max(0, rows[i] as number) * stride + offset + direction
+      seen += (sums[base] as number) + (sums[base + 5] as number)
     }
     this.fetched = seen
   }
