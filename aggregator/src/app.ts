@@ -43,6 +43,7 @@ import type { Direction, Metric } from './detect/slots.js'
 import { DropCounter } from './drops.js'
 import { fastNetMonApi } from './fastnetmon/api-service.js'
 import { MetricWriter } from './fastnetmon/metric-writer.js'
+import { LiveFlows } from './flows/live/live-flows.js'
 import { aggregatorHealth } from './health.js'
 import { attackDocument } from './hooks/attack-document.js'
 import { HookLauncher } from './hooks/launcher.js'
@@ -78,6 +79,7 @@ export class Aggregator {
   readonly dropRules: DropRules
   readonly spool: Spool
   readonly store: Store
+  readonly liveFlows: LiveFlows
   readonly ingest: IngestServer
   #config: AggregatorConfig
   readonly #sources: SourceRegistry
@@ -188,9 +190,10 @@ export class Aggregator {
       record: (row) => this.#record('attacks', row),
       log: part('attacks'),
     })
+    this.liveFlows = new LiveFlows(flowTap, this.#sources)
     this.ingest = new IngestServer({
       deltas: this.detector,
-      batches: flowTap,
+      batches: this.liveFlows,
       sources: this.#sources,
       drops,
       log: part('ingest'),
@@ -240,6 +243,7 @@ export class Aggregator {
           bans,
           attacks,
           store: this.store,
+          liveFlows: this.liveFlows,
           drops: counted,
           flows,
           agents,
@@ -272,6 +276,7 @@ export class Aggregator {
           clock: this.clockWatch,
           storeStatus,
           access: this.access,
+          liveFlows: this.liveFlows,
         }),
         this.spool,
         this.store,

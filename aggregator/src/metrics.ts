@@ -15,6 +15,7 @@ import type { Baselines } from './detect/baseline/baselines.js'
 import type { Detector } from './detect/detector.js'
 import { DIRECTIONS } from './detect/slots.js'
 import { DROP_REASONS, type DropCounter, type DropStage } from './drops.js'
+import type { LiveFlows } from './flows/live/live-flows.js'
 import type { HookRunner } from './hooks/runner.js'
 import { LOSS_REASONS, type Losses, type LossStage } from './spool/losses.js'
 
@@ -32,6 +33,7 @@ export interface MetricSources {
   clock: ClockWatch
   storeStatus: () => StoreStatus
   access: ApiAccess
+  liveFlows: LiveFlows
 }
 
 /** Everything that moves has a counter. Values are read when Prometheus asks; docs/aggregator-config.md lists them. */
@@ -83,6 +85,18 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     REFUSALS.map((reason) => [{ reason }, counts.refused(reason)]),
   )
   gauge('api_calls_open', 'API calls and watches under way', () => counts.open)
+  const { liveFlows } = sources
+  gauge('flow_watchers', 'Callers that watch flows as they arrive', () => liveFlows.watchers)
+  labelled(
+    'counter',
+    'flow_watch_flows_total',
+    'Flows that matched a watch: given to it, or missed because it read too slowly; they are stored all the same',
+    ['result'],
+    () => [
+      [{ result: 'sent' }, liveFlows.sent],
+      [{ result: 'missed' }, liveFlows.missed],
+    ],
+  )
   labelled('counter', 'audit_lines_total', 'Lines for the audit log', ['result'], () => [
     [{ result: 'written' }, audit.written],
     [{ result: 'failed' }, audit.failed],

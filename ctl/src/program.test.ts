@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { Direction } from '@flowdam/proto'
 import { status } from '@grpc/grpc-js'
-import { detectedBan, NOW } from './testing/answers.js'
+import { flows as cannedFlows, detectedBan, NOW } from './testing/answers.js'
 import { FakeAggregator } from './testing/fake-aggregator.js'
 import { runCommand, runInProcess, startCommand } from './testing/run-command.js'
 
@@ -338,6 +338,43 @@ describe('flowdam, run as a process against an aggregator', () => {
     )
   })
 
+  it('flows --follow shows flows as they come, says what is missing, and Ctrl-C ends it', async () => {
+    const filters = ['--host', '203.0.113.0/24', '--proto', 'udp', '--port', '53', '--agent', 'edge1']
+    const running = startCommand(['flows', '--follow', ...filters], env)
+    await running.printed(/(198\.51\.100\.7:53[\s\S]*){2}/)
+    running.child.kill('SIGINT')
+    const { stdout, stderr, status: exit } = await running.finished
+    assert.deepEqual([stderr, exit], ['17 more flows matched; too many to show\n', 0])
+    const lines = stdout.trimEnd().split('\n')
+    assert.equal(lines.length, 6, 'one header for all of them')
+    assert.match(lines[0] ?? '', /^TIME +PROTO +SOURCE +DESTINATION +PACKETS/)
+    assert.equal(lines[5], lines[1])
+    assert.deepEqual(aggregator.lastAsked('WatchFlows'), {
+      ...{ host: '203.0.113.0/24', src: '', dst: '', protocol: 17, port: 53, agent: 'edge1', limit: 0 },
+    })
+  })
+
+  it('flows --follow --json prints an object per line and ends by itself after --limit', async () => {
+    const args = ['flows', '-f', '--json', '--limit', '4']
+    const { stdout, stderr, status: exit } = await runCommand(args, env)
+    assert.deepEqual([stderr, exit], ['', 0])
+    const lines = stdout.trimEnd().split('\n')
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).srcAddr),
+      cannedFlows.flows.map(({ srcAddr }) => srcAddr),
+    )
+    assert.deepEqual(aggregator.lastAsked('WatchFlows'), {
+      ...{ host: '', src: '', dst: '', protocol: 0, port: 0, agent: '', limit: 4 },
+    })
+  })
+
+  it('watch flows is the same, and tells programs what is missing in the stream', async () => {
+    const running = startCommand(['watch', 'flows', '--json'], env)
+    await running.printed(/\{"missed":17\}\n/)
+    running.child.kill('SIGTERM')
+    assert.equal((await running.finished).status, 0)
+  })
+
   it('top --watch goes on until it is ended', async () => {
     const running = startCommand(['top', '--watch', '--json', '--interval', '100ms'], env)
     await running.printed(/\n.*\n.*\n/)
@@ -434,6 +471,11 @@ describe('flowdam without an aggregator', () => {
       [['flows', '--proto', 'tpc'], /'tpc' is no protocol/],
       [['flows', '--since', 'yesterday'], /'yesterday' is no moment/],
       [['flows', '--since', '5m', '--until', '10m'], /--since must be before --until/],
+      [
+        ['flows', '--follow', '--since', '1m'],
+        /'-f, --follow' cannot be used with option '--since <moment>'/,
+      ],
+      [['watch', 'flows', '--aggregate'], /unknown option '--aggregate'/],
       [['flows', '--port', '70000'], /--port: '70000' is no whole number/],
       [['status', '--server', 'nonsense'], /'nonsense' is not HOST:PORT/],
       [['status', '--cert', 'a'], /--cert and --key need --ca/],

@@ -76,6 +76,11 @@ export class Session {
     this.#world.stdout.write(text)
   }
 
+  /** For people, beside what the command was asked for. */
+  note(text: string): void {
+    this.#world.stderr.write(text)
+  }
+
   /** The one document that `--json` prints. */
   writeJson(message: object): void {
     this.write(renderJson(message, 'document'))

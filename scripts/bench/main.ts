@@ -9,6 +9,7 @@ import { attackDetail } from './attack-detail.js'
 import { detectorTick, detectorTickLearned } from './detector.js'
 import { drain } from './drain.js'
 import { floodLatency } from './flood-latency.js'
+import { flowWatch } from './flow-watch.js'
 import { hookLatency } from './hook-latency.js'
 import { storeQuery } from './query.js'
 import type { Bench, BenchResult } from './result.js'
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'detector.tick.1m': detectorTick,
   'detector.tick.1m.learned': detectorTickLearned,
   'attack.detail': attackDetail,
+  'flow.watch': flowWatch,
   'detect.hook': hookLatency,
   'detect.latency.1.5x': floodLatency(1.5),
   'detect.latency.2x': floodLatency(2),

@@ -41,6 +41,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/flowdam.v1.FlowService/QueryFlows': READ,
   '/flowdam.v1.FlowService/StreamFlows': READ,
   '/flowdam.v1.FlowService/TopTalkers': READ,
+  '/flowdam.v1.FlowService/WatchFlows': READ,
   // It shows where the hooks and the store are, which a dashboard has no use for.
   '/flowdam.v1.ConfigService/GetConfig': { role: 'operate' },
   // It says whether files exist that its text names.

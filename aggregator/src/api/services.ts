@@ -15,6 +15,7 @@ import type { AuditLog } from '../access/audit.js'
 import { storedAttacks } from '../attacks/history.js'
 import type { AggregatorConfig } from '../config/schema.js'
 import type { Baselines } from '../detect/baseline/baselines.js'
+import type { LiveFlows } from '../flows/live/live-flows.js'
 import { FlowQueries } from '../flows/queries.js'
 import { TalkerQueries } from '../flows/talkers.js'
 import { Turns } from '../flows/turns.js'
@@ -38,6 +39,7 @@ export interface ApiParts extends StatusParts {
   attacks: StatusParts['attacks'] & Parameters<typeof attackService>[0]
   baselines: Baselines
   store: Store
+  liveFlows: LiveFlows
   audit: AuditLog
   ruleOf: HostParts[3]['ruleOf']
   config: () => AggregatorConfig
@@ -51,7 +53,11 @@ export function apiServices(parts: ApiParts, part: (component: string) => Logger
   const { detector, bans, attacks, store, ruleOf } = parts
   const log = part('api')
   const turns = new Turns()
-  const queries = { flows: new FlowQueries(store, turns), talkers: new TalkerQueries(store, turns) }
+  const queries = {
+    flows: new FlowQueries(store, turns),
+    talkers: new TalkerQueries(store, turns),
+    live: parts.liveFlows,
+  }
   return [
     [StatusServiceService, statusService(parts, log)],
     [HostServiceService, hostService(detector, bans, log, { ruleOf, attacks: () => attacks.active() })],

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Flow, QueryFlowsRequest, QueryFlowsResponse, StreamFlowsRequest } from '@flowdam/proto'
-import { FieldError } from '../api/errors.js'
 import { pageToken, readPageToken } from '../api/page.js'
 import { type QueryLimits, type QueryParams, StoreFailure } from '../store/engine.js'
 import { addressText } from '../store/schema.js'
-import { addressRange, invalid } from './input.js'
+import { addressRange, checkProtocolAndPort, invalid } from './input.js'
 import { PEOPLE, type Totals, type Turns } from './turns.js'
 
 const DEFAULT_LIMIT = 100
@@ -182,13 +181,13 @@ function orderOf({ orderBy, aggregate }: QueryFlowsRequest): string {
     case 'packets':
       return `${orderBy} DESC, timeUnixMs DESC, ${ties}`
     default:
-      throw new FieldError('order_by', invalid(`order_by '${orderBy}' is not time, bytes or packets`))
+      throw invalid('order_by', `order_by '${orderBy}' is not time, bytes or packets`)
   }
 }
 
 function conditions(request: QueryFlowsRequest): { where: string; params: QueryParams } {
   const { sinceUnixMs: since, untilUnixMs: until } = request
-  if (since > until) throw invalid('the time to start from is not before the time to end at')
+  if (since > until) throw invalid('since_unix_ms', 'the time to start from is not before the time to end at')
   const where = [
     'time >= fromUnixTimestamp64Milli({since:Int64})',
     'time <= fromUnixTimestamp64Milli({until:Int64})',
@@ -201,13 +200,12 @@ function conditions(request: QueryFlowsRequest): { where: string; params: QueryP
     ['dst', request.dst, ['dst_addr']],
   ] as const) {
     if (text === '') continue
-    const [from, to] = addressRange(text)
+    const [from, to] = addressRange(name, text)
     params[`${name}From`] = from
     params[`${name}To`] = to
     where.push(`(${columns.map((column) => within(column, name)).join(' OR ')})`)
   }
-  if (request.protocol > 255) throw invalid(`protocol ${request.protocol} is above 255`)
-  if (request.port > 65_535) throw invalid(`port ${request.port} is above 65535`)
+  checkProtocolAndPort(request)
   if (request.protocol > 0) {
     where.push('protocol = {protocol:UInt8}')
     params['protocol'] = request.protocol

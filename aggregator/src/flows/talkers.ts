@@ -3,7 +3,7 @@ import { Direction, type Talker, type TopTalkersRequest, type TopTalkersResponse
 import type { QueryLimits, QueryParams } from '../store/engine.js'
 import type { Summed } from '../store/rollup/rollups.js'
 import { addressText } from '../store/schema.js'
-import { addressRange, invalid } from './input.js'
+import { addressRange, checkProtocolAndPort, invalid } from './input.js'
 import { answerable, type Kept, type Piece, piecesOf, type Resolution } from './pieces.js'
 import { PEOPLE, type Totals, type Turns } from './turns.js'
 
@@ -71,9 +71,9 @@ export class TalkerQueries {
   async query(request: TopTalkersRequest): Promise<TopTalkersResponse> {
     const began = performance.now()
     const subject = SUBJECTS[request.of || 'host']
-    if (!subject) throw invalid(`of '${request.of}' is not ${Object.keys(SUBJECTS).join(', ')}`)
+    if (!subject) throw invalid('of', `of '${request.of}' is not ${Object.keys(SUBJECTS).join(', ')}`)
     const by = request.by || 'bytes'
-    if (!ORDERS.includes(by)) throw invalid(`by '${by}' is not ${ORDERS.join(', ')}`)
+    if (!ORDERS.includes(by)) throw invalid('by', `by '${by}' is not ${ORDERS.join(', ')}`)
     const { filters, params } = filtersOf(request)
     const usable = subject.sums && filters.every(({ name }) => subject.filters.includes(name))
     const { pieces, fromMs, toMs } = this.#plan(request, usable ? this.#store.rollups?.summed() : undefined)
@@ -122,7 +122,8 @@ export class TalkerQueries {
     const now = Date.now()
     const until = request.untilUnixMs || now
     const since = request.sinceUnixMs || until - HOUR_MS
-    if (since >= until) throw invalid('the time to start from is not before the time to end at')
+    if (since >= until)
+      throw invalid('since_unix_ms', 'the time to start from is not before the time to end at')
     const everything: Piece = { from: 'flows', fromMs: since, toMs: until }
     if (request.raw || !summed) return { pieces: [everything], fromMs: since, toMs: until }
     const { flows, minutes } = this.#store.retentionMs
@@ -179,10 +180,9 @@ interface FilterText {
 function filtersOf(request: TopTalkersRequest): { filters: FilterText[]; params: QueryParams } {
   const filters: FilterText[] = []
   const params: Record<string, string | number> = {}
-  if (request.protocol > 255) throw invalid(`protocol ${request.protocol} is above 255`)
-  if (request.port > 65_535) throw invalid(`port ${request.port} is above 65535`)
+  checkProtocolAndPort(request)
   if (request.host !== '') {
-    const [first, last] = addressRange(request.host)
+    const [first, last] = addressRange('host', request.host)
     Object.assign(params, { first, last })
     filters.push({ name: 'host', text: (column) => `${column} BETWEEN {first:IPv6} AND {last:IPv6}` })
   }

@@ -3,39 +3,30 @@ import { formatBytes, formatDuration } from '@flowdam/common'
 import type { QueryFlowsRequest, QueryFlowsResponse } from '@flowdam/proto'
 import { Command, Option } from 'commander'
 import { examples } from '../help.js'
-import { parseProtocol } from '../input/protocol.js'
-import { prefixArgument, wholeNumber } from '../input/values.js'
+import { wholeNumber } from '../input/values.js'
 import { flowColumns } from '../output/flow.js'
 import { renderTable } from '../output/table.js'
 import { formatCount } from '../output/units.js'
-import type { Session, World } from '../session.js'
+import { inSession, type Session, type World } from '../session.js'
+import { type FilterOptions, filterOptions, flowFilter } from './flow-filter.js'
 import { inFlowQuery, parsePeriod } from './flow-query.js'
+import { followFlows } from './flows-follow.js'
 
-interface FlowsOptions {
+interface FlowsOptions extends FilterOptions {
   since: string
   until: string
-  host?: string
-  src?: string
-  dst?: string
-  proto?: number
-  port?: number
-  agent?: string
   limit: number
   aggregate?: true
   order?: string
+  follow?: true
 }
 
 export function flowsCommand(world: World): Command {
-  return new Command('flows')
-    .description('stored flows, newest first')
+  const command = new Command('flows')
+    .description('stored flows, newest first; with --follow flows as they arrive')
     .option('--since <moment>', 'from then on: 30s, 5m, 2h (ago), 14:30, 2026-11-22T14:30', '5m')
     .option('--until <moment>', 'up to then', 'now')
-    .option('--host <prefix>', 'address or prefix, on either side', prefixArgument)
-    .option('--src <prefix>', 'from this address or prefix', prefixArgument)
-    .option('--dst <prefix>', 'to this address or prefix', prefixArgument)
-    .option('-p, --proto <protocol>', 'name or number: tcp, udp, icmp, icmpv6, gre, 47, …', parseProtocol)
-    .option('--port <number>', 'port, on either side', wholeNumber('--port', 1, 65_535))
-    .option('--agent <id>', 'counted by this agent')
+  return filterOptions(command)
     .option('-n, --limit <count>', 'at most this many', wholeNumber('--limit', 1, 10_000), 100)
     .option('-a, --aggregate', 'sum flows with the same addresses, ports and protocol')
     .addOption(
@@ -44,35 +35,43 @@ export function flowsCommand(world: World): Command {
         'largest first by bytes or packets, or newest first (default: time)',
       ).choices(['time', 'bytes', 'packets']),
     )
+    .addOption(
+      new Option('-f, --follow', 'flows as they arrive, until Ctrl-C; with --limit until so many').conflicts([
+        'since',
+        'until',
+        'aggregate',
+        'order',
+      ]),
+    )
     .addHelpText(
       'after',
       examples(
         ['flowdam flows --dst 203.0.113.5 --order bytes', 'who sends most to it'],
         ['flowdam flows --since 1h --proto udp --port 53 --aggregate', 'DNS of the last hour, summed'],
         ['flowdam flows --since 14:30 --until 14:35 --host 2001:db8::/48', ''],
+        ['flowdam flows --follow --dst 203.0.113.5', 'what arrives for it now'],
         ['flowdam flows --json --limit 10000 | jq ".flows[]"', 'for a program'],
       ),
     )
-    .action((options: FlowsOptions, command: Command) =>
-      inFlowQuery(world, command, async (session) => {
+    .action((options: FlowsOptions, command: Command) => {
+      if (options.follow) {
+        const limit = command.getOptionValueSource('limit') === 'cli' ? options.limit : 0
+        return inSession(world, command, (session) => followFlows(session, options, limit))
+      }
+      return inFlowQuery(world, command, async (session) => {
         const { client } = session
         const request = buildRequest(options, session.now())
         const response = await client.call(client.flows.queryFlows.bind(client.flows), request)
         if (session.json) return session.writeJson(response)
         session.write(render(session, options, response))
-      }),
-    )
+      })
+    })
 }
 
 function buildRequest(options: FlowsOptions, nowMs: number): QueryFlowsRequest {
   return {
     ...parsePeriod(options, nowMs),
-    host: options.host ?? '',
-    src: options.src ?? '',
-    dst: options.dst ?? '',
-    protocol: options.proto ?? 0,
-    port: options.port ?? 0,
-    agent: options.agent ?? '',
+    ...flowFilter(options),
     limit: options.limit,
     aggregate: options.aggregate === true,
     orderBy: options.order ?? 'time',

@@ -15,6 +15,8 @@ import { inSession, type Session, type World } from '../session.js'
 import { attackColumns, watchAttacks } from './attacks.js'
 import { banColumns } from './bans-list.js'
 import { watchBans } from './bans-watch.js'
+import { type FilterOptions, filterOptions } from './flow-filter.js'
+import { followFlows } from './flows-follow.js'
 import { describeHost } from './host.js'
 import { intervalOption, type TopOptions, topOptions, watchTop } from './top.js'
 
@@ -22,11 +24,12 @@ const REDRAW_MS = 1000
 
 export function watchCommand(world: World): Command {
   return new Command('watch')
-    .description('a live view until Ctrl-C: top (the default), bans, attacks, host')
+    .description('a live view until Ctrl-C: top (the default), bans, attacks, host, flows')
     .addCommand(topView(world), { isDefault: true })
     .addCommand(bansView(world))
     .addCommand(attacksView(world))
     .addCommand(hostView(world))
+    .addCommand(flowsView(world))
 }
 
 function topView(world: World): Command {
@@ -125,6 +128,15 @@ function hostView(world: World): Command {
             last?.host ? renderFields(describeHost(address, last.host, session.now()), session.terminal) : '',
         })
       }),
+    )
+}
+
+function flowsView(world: World): Command {
+  return filterOptions(new Command('flows'))
+    .description('flows as they arrive; the same as `flowdam flows --follow`')
+    .addHelpText('after', examples(['flowdam watch flows --proto udp --port 53', '']))
+    .action((options: FilterOptions, command: Command) =>
+      inSession(world, command, (session) => followFlows(session, options, 0)),
     )
 }
 

@@ -86,7 +86,9 @@ const FEATURES: readonly Feature[] = [
     switch: 'kafka_traffic_export',
     what: 'Kafka',
     keys: ['kafka_traffic_export_topic', 'kafka_traffic_export_format', 'kafka_traffic_export_brokers'],
-    on: missing('flows go to ClickHouse, exactly once, and not to Kafka; the API streams them (StreamFlows)'),
+    on: missing(
+      'flows go to ClickHouse, exactly once, and not to Kafka; the API streams them (StreamFlows, WatchFlows)',
+    ),
   },
   {
     switch: 'prometheus',

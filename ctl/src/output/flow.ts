@@ -31,8 +31,17 @@ export function markWords(marks: number): string[] {
 export function flowColumns(flows: readonly Flow[]): Column<Flow>[] {
   const days = new Set(flows.map(({ timeUnixMs }) => new Date(timeUnixMs).toDateString()))
   const today = days.size === 1 && days.has(new Date().toDateString())
+  return columns(today ? formatClock : formatTime)
+}
+
+/** For flows that are of now. */
+export function liveFlowColumns(): Column<Flow>[] {
+  return columns(formatClock)
+}
+
+function columns(time: (unixMs: number) => string): Column<Flow>[] {
   return [
-    { title: 'TIME', cell: ({ timeUnixMs }) => (today ? formatClock : formatTime)(timeUnixMs), dropOrder: 3 },
+    { title: 'TIME', cell: ({ timeUnixMs }) => time(timeUnixMs), dropOrder: 3 },
     { title: 'PROTO', cell: ({ protocol }) => protocolName(protocol) },
     { title: 'SOURCE', cell: (flow) => endpoint(flow, 'src'), shrink: 'middle' },
     { title: 'DESTINATION', cell: (flow) => endpoint(flow, 'dst'), shrink: 'middle' },

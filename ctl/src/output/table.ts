@@ -25,28 +25,76 @@ export function renderTable<Row>(
     columns.map((column) => measure(column, rows)),
     terminal.width,
   )
-  const header = laidOut.map(({ column, width }) => pad(cut(column.title, width, 'end'), width, column.align))
-  const lines = [paint(terminal, 'bold', joinCells(header))]
-  rows.forEach((row, index) => {
+  return renderHeader(laidOut, terminal) + renderRows(laidOut, rows, terminal)
+}
+
+/** The same for rows that come bit by bit: columns keep the width that they once needed. */
+export class RunningTable<Row> {
+  readonly #columns: readonly Column<Row>[]
+  readonly #widest: number[]
+  #shown = ''
+  #sinceHeader = 0
+
+  constructor(columns: readonly Column<Row>[]) {
+    this.#columns = columns
+    this.#widest = columns.map(() => 0)
+  }
+
+  /** With a header line where the columns change, and on a terminal once for each `screen` rows. */
+  render(rows: readonly Row[], terminal: Terminal, screen: number): string {
+    const measured = this.#columns.map((column, index) => {
+      const found = measure(column, rows)
+      const widest = Math.max(this.#widest[index] ?? 0, cellWidth(found.texts))
+      this.#widest[index] = widest
+      return { ...found, width: Math.max(widest, column.title.length), filled: widest > 0 }
+    })
+    const laidOut = fit(measured, terminal.width)
+    const titles = laidOut.map(({ column }) => column.title).join()
+    const due = titles !== this.#shown || (terminal.isTty && this.#sinceHeader >= screen)
+    this.#shown = titles
+    this.#sinceHeader = due ? rows.length : this.#sinceHeader + rows.length
+    return (due ? renderHeader(laidOut, terminal) : '') + renderRows(laidOut, rows, terminal)
+  }
+}
+
+function renderHeader<Row>(laidOut: readonly Measured<Row>[], terminal: Terminal): string {
+  const titles = laidOut.map(({ column, width }) => pad(cut(column.title, width, 'end'), width, column.align))
+  return `${paint(terminal, 'bold', joinCells(titles))}\n`
+}
+
+function renderRows<Row>(
+  laidOut: readonly Measured<Row>[],
+  rows: readonly Row[],
+  terminal: Terminal,
+): string {
+  const lines = rows.map((row, index) => {
     const cells = laidOut.map(({ column, width, texts }) => {
       const text = pad(cut(texts[index] ?? '', width, column.shrink ?? 'end'), width, column.align)
       return text.trim() === '' ? text : paint(terminal, column.style?.(row), text)
     })
-    lines.push(joinCells(cells))
+    return `${joinCells(cells)}\n`
   })
-  return `${lines.join('\n')}\n`
+  return lines.join('')
 }
 
 interface Measured<Row> {
   column: Column<Row>
   texts: string[]
   width: number
+  /** Some row has something in it. */
+  filled: boolean
 }
 
 function measure<Row>(column: Column<Row>, rows: readonly Row[]): Measured<Row> {
   const texts = rows.map((row) => printable(column.cell(row)))
-  const width = texts.reduce((widest, text) => Math.max(widest, text.length), column.title.length)
-  return { column, texts, width }
+  const widest = cellWidth(texts)
+  // Without rows nobody knows.
+  const filled = rows.length === 0 || widest > 0
+  return { column, texts, width: Math.max(widest, column.title.length), filled }
+}
+
+function cellWidth(texts: readonly string[]): number {
+  return texts.reduce((widest, text) => Math.max(widest, text.length), 0)
 }
 
 function fit<Row>(measured: Measured<Row>[], available: number): Measured<Row>[] {
@@ -62,10 +110,7 @@ function fit<Row>(measured: Measured<Row>[], available: number): Measured<Row>[]
 
 /** An optional column without a single value tells nothing at any width. */
 function withoutEmpty<Row>(measured: Measured<Row>[]): Measured<Row>[] {
-  return measured.filter(
-    ({ column, texts }) =>
-      column.dropOrder === undefined || texts.length === 0 || texts.some((text) => text !== ''),
-  )
+  return measured.filter(({ column, filled }) => column.dropOrder === undefined || filled)
 }
 
 function leastWanted<Row>(measured: Measured<Row>[]): Measured<Row> | undefined {

@@ -30,6 +30,8 @@ import {
   type ValidateConfigRequest,
   type WatchAttacksResponse,
   type WatchBansResponse,
+  type WatchFlowsRequest,
+  type WatchFlowsResponse,
   type WatchHostRequest,
   type WatchHostResponse,
   type WatchTopHostsRequest,
@@ -172,6 +174,12 @@ export class FakeAggregator {
       streamFlows: (call) => {
         call.write({ flows: answers.flows.flows })
         call.end()
+      },
+      watchFlows: (call: ServerWritableStream<WatchFlowsRequest, WatchFlowsResponse>) => {
+        this.asked.push({ method: 'WatchFlows', request: call.request })
+        call.write({ flows: [], missed: 0 })
+        call.write({ flows: answers.flows.flows, missed: 0 })
+        call.write({ flows: answers.flows.flows.slice(0, 1), missed: 17 })
       },
     }
     const configService: ConfigServiceServer = {

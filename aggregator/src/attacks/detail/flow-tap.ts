@@ -3,6 +3,7 @@ import type { Prefix } from '@flowdam/common'
 import type { FlowBatch } from '@flowdam/proto'
 import type { AppendResult, BatchOrigin, BatchSink } from '../../contracts.js'
 import type { SourceRegistry } from '../../sources/registry.js'
+import { NewBatches } from '../../spool/new-batches.js'
 import type { Attack } from '../attack.js'
 import { Attacked } from './attacked.js'
 import { type AttackDetail, mergeDetails } from './detail.js'
@@ -12,7 +13,6 @@ import { Evidence } from './evidence.js'
 const MOST_DETAILED = 128
 /** Flows that ended so long before the detection are of another time; an agent's clock is known to some milliseconds. */
 const BEFORE_MS = 1000
-const MOST_BOOTS = 64
 
 /**
  * Looks at flow batches on their way to the spool while there are attacks. Measured (scripts/bench/attack-detail.ts):
@@ -25,8 +25,8 @@ export class FlowTap implements BatchSink {
   readonly #prefixesOf: (attack: Attack) => readonly Prefix[]
   readonly #attacked = new Attacked()
   readonly #evidence = new Map<string, { evidence: Evidence; before: AttackDetail | undefined }>()
-  /** Newest seq looked at, by agent and boot: what an agent sends again is not counted again. */
-  readonly #seen = new Map<string, Map<number, number>>()
+  /** What an agent sends again is not counted again. */
+  readonly #new: NewBatches
   readonly #external = new Uint8Array(256)
 
   /** `prefixesOf`: the addresses that an attack is about. */
@@ -36,12 +36,13 @@ export class FlowTap implements BatchSink {
     prefixesOf: (attack: Attack) => readonly Prefix[],
   ) {
     this.#batches = batches
+    this.#new = new NewBatches(batches)
     this.#sources = sources
     this.#prefixesOf = prefixesOf
   }
 
   append(origin: BatchOrigin, batch: FlowBatch): Promise<AppendResult> {
-    if (this.#attacked.size > 0 && this.#isNew(origin, batch)) {
+    if (this.#attacked.size > 0 && this.#new.isNew(origin, batch)) {
       for (let iface = 0; iface < 256; iface++) {
         const number = origin.sourceOfIface[iface] as number
         // What no interface table named yet counts as external, as in learnIface.
@@ -90,17 +91,5 @@ export class FlowTap implements BatchSink {
   forget(attack: Attack): void {
     this.#evidence.delete(attack.id)
     this.#attacked.remove(attack.id)
-  }
-
-  #isNew({ id }: BatchOrigin, { bootId, seq }: FlowBatch): boolean {
-    let boots = this.#seen.get(id)
-    if (!boots) {
-      boots = new Map()
-      this.#seen.set(id, boots)
-    }
-    if (seq <= Math.max(boots.get(bootId) ?? 0, this.#batches.lastSeq(id, bootId))) return false
-    boots.set(bootId, seq)
-    if (boots.size > MOST_BOOTS) boots.delete(Math.min(...boots.keys()))
-    return true
   }
 }
