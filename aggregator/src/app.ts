@@ -346,6 +346,8 @@ export class Aggregator {
   /** Takes over what a running daemon can change; returns the keys that need a restart. */
   reload(config: AggregatorConfig): string[] {
     const before = this.#config
+    // What can fail comes before what changes.
+    const policies = policiesOf(config)
     this.access.reload(config.api)
     const needRestart = this.#wouldNeedRestart(config)
     const api = { ...config.api, ...pick(before.api, FIXED_API) }
@@ -360,10 +362,10 @@ export class Aggregator {
     this.#config = { ...config, ...pick(before, FIXED), api }
     this.#loadedUnixMs = Date.now()
     this.#needRestart = needRestart
-    this.hooks.reconfigure(hooksOf(config), config.hooks_parallel)
-    this.bans.reconfigure(banRulesOf(config))
+    const freshHooks = this.hooks.reconfigure(hooksOf(config), config.hooks_parallel)
+    this.bans.reconfigure(banRulesOf(config), freshHooks)
     this.dropRules.refresh()
-    this.detector.reconfigure(policiesOf(config))
+    this.detector.reconfigure(policies)
     this.ingest.setConfig(agentConfigOf(config))
     this.#servers.reloadCertificates()
     return needRestart

@@ -233,6 +233,11 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     'Bans in force with a hook whose last attempt failed',
     () => bans.active().filter(isHookFailing).length,
   )
+  gauge(
+    'bans_not_withdrawn',
+    'Ended bans that a hook has not withdrawn yet',
+    () => bans.notWithdrawn().length,
+  )
   labelled('gauge', 'bans_stopped', '1 while the detector bans nothing', ['state'], () =>
     (['paused', 'tripped'] as const).map((state) => [{ state }, bans.brake.state === state ? 1 : 0]),
   )

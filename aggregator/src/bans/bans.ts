@@ -12,7 +12,15 @@ import type { BanEvent } from './events.js'
 import { Force } from './force.js'
 import type { GuardError } from './guard.js'
 import type { Journal } from './journal.js'
-import { hooksTold, type LevelAction, levelsOf, levelsUpTo, strongest } from './levels.js'
+import {
+  amongNames,
+  type HookNames,
+  hooksTold,
+  type LevelAction,
+  levelsOf,
+  levelsUpTo,
+  strongest,
+} from './levels.js'
 import { type AttackLabel, type DetectionOutcome, NO_ATTACK } from './outcome.js'
 import type { PastBans } from './past.js'
 import { Permission } from './permission.js'
@@ -74,21 +82,14 @@ export class Bans {
     this.#running = true
     const { brake } = this.#permission
     if (brake.engaged) this.#log.error({ ...brake.status }, 'the detector bans nothing')
-    for (const ban of this.#past.all()) {
-      if (ban.settled || ban.dryRun) continue
-      // Withdrawn already in memory of the journal, perhaps not at the router. Where it is banned again since, only by
-      // hooks that the new ban has told nothing: it may be at a lower level, or dry.
-      const again = this.#active.of(parsePrefix(ban.prefix))?.ban
-      const except = again && !again.dryRun ? hooksTold(again) : []
-      this.#actions.run('unban', ban, performance.now(), hooksTold(ban), except)
-    }
+    this.#withdrawAgain(this.notWithdrawn(), 'all')
     this.#endForbidden()
     if (!this.#rules.dryRun) this.#endRehearsals()
     this.tick()
     for (const { ban } of this.#active.all()) {
       this.#log.info({ ban: ban.id, prefix: ban.prefix, dryRun: ban.dryRun }, 'ban taken up from the journal')
     }
-    if (!this.#rules.dryRun) this.#announceAgain()
+    if (!this.#rules.dryRun) this.#announceAgain('all')
   }
 
   stop(): void {
@@ -101,16 +102,26 @@ export class Bans {
     return this.#rules
   }
 
-  /** Other rules from now on. Bans that they forbid end. */
-  reconfigure(rules: BanRules): void {
+  /**
+   * Other rules from now on. Bans that they forbid end. `freshHooks` are new or do something else than before: they are
+   * told of what is in force, as at a start.
+   */
+  reconfigure(rules: BanRules, freshHooks: readonly string[] = []): void {
     const rehearsed = this.#rules.dryRun
+    const notWithdrawn = this.notWithdrawn()
     this.#rules = rules
     this.#permission.reconfigure(rules)
     this.#endForbidden()
-    if (!rehearsed || rules.dryRun) return
-    this.#endRehearsals()
+    this.#withdrawAgain(notWithdrawn, freshHooks)
+    if (rules.dryRun) return
+    if (rehearsed) this.#endRehearsals()
     // One that began in dry run did not announce what the journal had.
-    this.#announceAgain()
+    this.#announceAgain(rehearsed ? 'all' : freshHooks)
+  }
+
+  /** Ended bans that some hook has not confirmed to have withdrawn. */
+  notWithdrawn(): Ban[] {
+    return this.#past.all().filter(({ settled, dryRun }) => !settled && !dryRun)
   }
 
   /** A threshold is exceeded: bans, extends the ban that covers it, or brings it to a further level. */
@@ -304,9 +315,23 @@ export class Bans {
   }
 
   /** A speaker may have forgotten, or never been told. */
-  #announceAgain(): void {
+  #announceAgain(some: HookNames): void {
     for (const { ban } of this.#active.all()) {
-      if (!ban.dryRun) this.#actions.run('ban', ban, performance.now(), hooksTold(ban))
+      const hooks = amongNames(hooksTold(ban), some)
+      if (!ban.dryRun && hooks.length > 0) this.#actions.run('ban', ban, undefined, hooks)
+    }
+  }
+
+  /**
+   * Withdrawn already in memory of the journal, perhaps not at the router. Where it is banned again since, only by hooks
+   * that the new ban has told nothing: it may be at a lower level, or dry.
+   */
+  #withdrawAgain(bans: readonly Ban[], some: HookNames): void {
+    for (const ban of bans) {
+      const again = this.#active.of(parsePrefix(ban.prefix))?.ban
+      const except = again && !again.dryRun ? hooksTold(again) : []
+      const hooks = amongNames(hooksTold(ban), some)
+      if (some === 'all' || hooks.length > 0) this.#actions.run('unban', ban, undefined, hooks, except)
     }
   }
 

@@ -84,6 +84,12 @@ export function hooksTold(ban: Ban): HookNames {
   return union(ban.steps)
 }
 
+/** Those of `names` that are among `some`. */
+export function amongNames(names: HookNames, some: HookNames): HookNames {
+  if (some === 'all') return names
+  return some.filter((name) => isTold(names, name))
+}
+
 /** What is new at `levels`, all taken at once: a flood that is there at full size skips none of them. */
 export function hooksOfLevels(levels: readonly Level[]): HookNames {
   return union(levels)

@@ -211,3 +211,32 @@ describe('a prefix that a person gave back', () => {
     bans.stop()
   })
 })
+
+describe('hooks that are new after a reload', () => {
+  it('are told of what is in force, and of what is not withdrawn, and nobody else is', () => {
+    const said: string[] = []
+    const bans = new Bans({
+      rules: RULES,
+      journal: new Journal(newFile(), quietLog()),
+      log: quietLog(),
+      actions: {
+        run: (action, { prefix }, decidedAt, hooks) =>
+          said.push(`${action} ${prefix} ${hooks} ${decidedAt === undefined ? 'again' : 'now'}`),
+      },
+    })
+    bans.start()
+    bans.detected(detection('203.0.113.9'))
+    bans.detected(detection('203.0.113.10'))
+    bans.remove('203.0.113.10', 'me', '')
+    said.length = 0
+    bans.reconfigure(RULES)
+    assert.deepEqual(said, [])
+    assert.equal(bans.notWithdrawn().length, 1)
+    bans.reconfigure(RULES, ['bgp'])
+    assert.deepEqual(said, ['unban 203.0.113.10/32 bgp again', 'ban 203.0.113.9/32 bgp again'])
+    said.length = 0
+    bans.reconfigure({ ...RULES, dryRun: true }, ['bgp'])
+    assert.deepEqual(said, ['unban 203.0.113.10/32 bgp again'])
+    bans.stop()
+  })
+})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Config as AgentConfig } from '@flowdam/proto'
-import type { Hook } from '../hooks/runner.js'
+import type { Hook } from '../hooks/hook.js'
 import type { AggregatorConfig } from './schema.js'
 
 /** What agents are told. */
@@ -28,6 +28,7 @@ export function hooksOf(config: AggregatorConfig): Hook[] {
       timeoutMs: timeout,
       retries,
       backoffMs: backoff,
+      retryEveryMs: rest.retry_every ?? 0,
       updatesMs: updates,
       env: rest.env,
     }),

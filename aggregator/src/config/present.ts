@@ -36,6 +36,7 @@ const DURATIONS = new Set([
   'hold_off',
   'timeout',
   'backoff',
+  'retry_every',
   'updates',
   'quiet',
   'retention',

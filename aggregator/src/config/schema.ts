@@ -180,6 +180,13 @@ const zHook = z.strictObject({
   timeout: zDuration.refine((ms) => ms >= 100, 'at least 100ms').default(30_000),
   retries: z.number().int().min(0).max(100).default(3),
   backoff: zDuration.default(1000),
+  retry_every: z.preprocess(
+    (input) => (input === 'off' || input === false ? null : input),
+    zDuration
+      .refine((ms) => ms >= 1000, 'at least 1s')
+      .nullable()
+      .default(60_000),
+  ),
   updates: zDuration.refine((ms) => ms >= 1000, 'at least 1s').optional(),
   env: z.record(z.string(), z.string()).default({}),
 })

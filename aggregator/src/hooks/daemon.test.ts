@@ -34,9 +34,9 @@ networks: [203.0.113.0/24]
 thresholds: { incoming: { pps: 20k } }
 ban: { duration: 60s }
 hooks:
-  - { name: gone, run: [${gone}], retries: 1, backoff: 10ms }
-  - { name: plain, run: [${plain}], retries: 0 }
-  - { name: community, run: [${GOBGP}], format: fastnetmon, retries: 0, env: { COMMUNITIES: bla } }
+  - { name: gone, run: [${gone}], retries: 1, backoff: 10ms, retry_every: off }
+  - { name: plain, run: [${plain}], retries: 0, retry_every: off }
+  - { name: community, run: [${GOBGP}], format: fastnetmon, retries: 0, retry_every: off, env: { COMMUNITIES: bla } }
   - { name: updated, run: [${daemon.hook}], updates: 1s }
 `)
     const at = await daemon.start()

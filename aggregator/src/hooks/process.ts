@@ -6,6 +6,8 @@ import type { HookResult } from '../bans/ban.js'
 export const OUTPUT_BYTES = 4096
 /** Between TERM and KILL. */
 const GRACE_MS = 2000
+/** What is not gone so long after KILL, because it became another user's or hangs in the kernel, is left alone. */
+const GIVE_UP_MS = 3000
 /** A hook may leave a child behind that holds its stdout; we wait this long for the rest of the output. */
 const DRAIN_MS = 100
 
@@ -26,9 +28,13 @@ export interface HookOutcome {
 
 /**
  * Runs one hook in a process group of its own, without a shell. Never rejects. After the time limit the whole group
- * gets TERM, then KILL. `onStart` is called when the process exists.
+ * gets TERM, then KILL. `onStart` is called when the process exists. `kill` is for tests.
  */
-export function runHook(command: HookCommand, onStart: () => void): Promise<HookOutcome> {
+export function runHook(
+  command: HookCommand,
+  onStart: () => void,
+  kill: typeof process.kill = process.kill,
+): Promise<HookOutcome> {
   return new Promise((resolve) => {
     const output = new OutputHead()
     let child: ChildProcess
@@ -48,15 +54,21 @@ export function runHook(command: HookCommand, onStart: () => void): Promise<Hook
     const signalGroup = (signal: NodeJS.Signals) => {
       if (child.pid === undefined) return
       try {
-        process.kill(-child.pid, signal)
+        kill(-child.pid, signal)
       } catch {
-        // The whole group is gone already.
+        // The whole group is gone already, or not ours to end.
       }
     }
     const timer = setTimeout(() => {
       timedOut = true
       signalGroup('SIGTERM')
-      killTimer = setTimeout(() => signalGroup('SIGKILL'), GRACE_MS)
+      killTimer = setTimeout(() => {
+        signalGroup('SIGKILL')
+        killTimer = setTimeout(() => {
+          output.add(Buffer.from(`\n(still running ${GIVE_UP_MS} ms after KILL)`))
+          finish({ result: 'timeout', exitCode: -1, output: output.text() })
+        }, GIVE_UP_MS)
+      }, GRACE_MS)
     }, command.timeoutMs)
     const finish = (outcome: HookOutcome) => {
       clearTimeout(timer)

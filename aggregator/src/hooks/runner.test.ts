@@ -15,9 +15,10 @@ import { NO_RATES } from '../detect/sample.js'
 import { DropCounter } from '../drops.js'
 import { until } from '../testing/daemon.js'
 import { quietLog } from '../testing/quiet-log.js'
+import type { Hook } from './hook.js'
 import { HookLauncher } from './launcher.js'
 import { OUTPUT_BYTES } from './process.js'
-import { type Hook, HookRunner } from './runner.js'
+import { HookRunner } from './runner.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'flowdam-hooks-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -37,6 +38,7 @@ const hook = (file: string, more: Partial<Hook> = {}): Hook => ({
   timeoutMs: 20_000,
   retries: 0,
   backoffMs: 10,
+  retryEveryMs: 0,
   updatesMs: 0,
   env: {},
   ...more,

@@ -2,7 +2,7 @@
 import type { Ban } from '../bans/ban.js'
 import { hooksTold, isTold } from '../bans/levels.js'
 import type { HostRates } from '../detect/sample.js'
-import type { Hook } from './runner.js'
+import type { Hook } from './hook.js'
 
 export interface HookUpdatesOptions {
   /** In force, with hooks that were told of them. */

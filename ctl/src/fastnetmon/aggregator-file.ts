@@ -114,8 +114,10 @@ function thresholds({ directions, defaults, groups }: Policy, own: Thresholds, i
 }
 
 function hooks(entries: readonly HookEntry[]): string[] {
+  // FastNetMon runs a script once, whatever its exit status is: one that sends mail must not be called each minute.
+  const once = (name: string) => (name === 'notify' ? ', retry_every: off' : '')
   const line = ({ name, run, format }: HookEntry) =>
-    `  - { name: ${quoted(name)}, run: [${run.map(quoted).join(', ')}], format: ${format}, timeout: 30s }`
+    `  - { name: ${quoted(name)}, run: [${run.map(quoted).join(', ')}], format: ${format}, timeout: 30s${once(name)} }`
   const usable = entries.filter(({ obstacle }) => obstacle === '')
   return [
     usable.length > 0 ? 'hooks:' : 'hooks: []',

@@ -130,7 +130,7 @@ web_ban_for_pps = off
     const there = imported(`notify_script_path = ${script}\n`)
     assert.ok(
       there.yaml.includes(
-        `\nhooks:\n  - { name: "notify", run: ["${script}"], format: fastnetmon, timeout: 30s }\n`,
+        `\nhooks:\n  - { name: "notify", run: ["${script}"], format: fastnetmon, timeout: 30s, retry_every: off }\n`,
       ),
     )
     assert.equal(there.verdict('notify_script_path'), 'translated')
