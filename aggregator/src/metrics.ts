@@ -176,6 +176,13 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
     [{}, detector.losses.cutShort],
   ])
   labelled('counter', 'detections_total', 'Thresholds exceeded', [], () => [[{}, detector.detections]])
+  labelled(
+    'counter',
+    'detections_postponed_total',
+    'Times that an address or prefix over a threshold waited for its turn',
+    [],
+    () => [[{}, detector.postponed]],
+  )
   for (const [metric, help] of [
     ['pps', 'Packets per second of protected addresses'],
     ['bps', 'Bits per second of protected addresses'],

@@ -7,7 +7,7 @@ import type { Attack } from './attack.js'
 
 type Line = { type: 'put'; attack: Attack } | { type: 'end'; id: string }
 
-/** Rewritten when it is so much larger than after the last time. */
+/** Rewritten when it is so much larger than after the last time, and twice as large. */
 const COMPACT_BYTES = 4 << 20
 
 /**
@@ -113,7 +113,7 @@ export class AttackJournal {
       if (this.#fd !== undefined) closeSync(this.#fd)
       this.#fd = fd
       this.#size = Buffer.byteLength(text)
-      this.#compactAt = this.#size + COMPACT_BYTES
+      this.#compactAt = this.#size + Math.max(this.#size, COMPACT_BYTES)
       this.#failing = false
     } catch (error) {
       this.#failed(error)

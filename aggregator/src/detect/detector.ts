@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatAddress, formatPrefix } from '@flowdam/common'
 import type { HostDeltas } from '@flowdam/proto'
 import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
 import { Attendance } from './attendance.js'
 import type { Baselines } from './baseline/baselines.js'
-import type { Aggregate } from './cells.js'
 import { type CounterLosses, Counters, type CountersOptions, NO_LOSSES } from './counters.js'
 import type { Detection, Scope } from './detection.js'
-import { measure } from './measure.js'
-import type { Policy, PolicySet } from './policies.js'
-import { type HostRates, ratesOf } from './sample.js'
-import { findSharers } from './sharers.js'
+import { Firing } from './firing.js'
+import type { PolicySet } from './policies.js'
+import type { HostRates } from './sample.js'
 import { Slice } from './slice.js'
 import { SlicePool } from './slice-pool.js'
-import { DIRECTIONS, type Direction } from './slots.js'
+import type { Direction } from './slots.js'
 import { Timeline } from './timeline.js'
-import { ofCells, ofRow } from './traffic.js'
 import {
   type Brief,
   type GroupRates,
@@ -24,8 +20,6 @@ import {
   type TopOrder,
   Views,
 } from './views.js'
-import type { SlidingWindow } from './window.js'
-import { type Worst, worstLimit } from './worst-limit.js'
 
 export interface DetectorOptions {
   policies: PolicySet
@@ -41,11 +35,6 @@ export interface DetectorOptions {
 
 /** The last second or so of traffic is "now" for status and top. */
 const ADVANCE_MS = 250
-/** Beyond this many cells, aggregates are compared only every EVALUATE_MS. */
-const MANY_CELLS = 4096
-const EVALUATE_MS = 50
-/** Least time between two looks at an aggregate's addresses, which goes through all rows. */
-const LOOK_MS = 200
 
 /** Takes host deltas, keeps exact window sums, and says when a threshold is exceeded. */
 export class Detector implements DeltaSink {
@@ -53,26 +42,29 @@ export class Detector implements DeltaSink {
   readonly #clock: () => number
   readonly #baselines: Baselines | undefined
   readonly #attendance = new Attendance()
-  readonly #repeatMs: number
   readonly #timelines = new Map<string, { timeline: Timeline; lastSeq: number }>()
   #counters: Counters
   readonly #pool = new SlicePool()
   #pastLosses: CounterLosses = { ...NO_LOSSES }
-  #evaluatedAt = 0
   #timer: NodeJS.Timeout | undefined
   readonly #views: Views
   messages = 0
   entries = 0
-  detections = 0
+  readonly #firing: Firing
   /** Milliseconds spent on messages, for metrics. */
   busyMs = 0
 
   constructor(options: DetectorOptions) {
     this.#options = options
     this.#clock = options.clock ?? (() => performance.now())
-    this.#repeatMs = options.repeatMs ?? 500
     this.#baselines = options.baselines
     this.#counters = this.#newCounters(options.policies)
+    this.#firing = new Firing({
+      onDetection: options.onDetection,
+      learner: () => this.#baselines?.learner,
+      clock: this.#clock,
+      repeatMs: options.repeatMs ?? 500,
+    })
     this.#views = new Views(
       () => this.#counters,
       this.#clock,
@@ -102,6 +94,15 @@ export class Detector implements DeltaSink {
 
   get heldEntries(): number {
     return this.#counters.heldEntries
+  }
+
+  get detections(): number {
+    return this.#firing.detections
+  }
+
+  /** Times that an address or prefix over a threshold had to wait for its turn to fire. */
+  get postponed(): number {
+    return this.#firing.postponed
   }
 
   get policies(): PolicySet {
@@ -160,105 +161,8 @@ export class Detector implements DeltaSink {
     this.#counters.add(slice, now)
     this.messages++
     this.entries += slice.count
-    this.#evaluate(now)
+    this.#firing.evaluate(this.#counters, now)
     this.busyMs += this.#clock() - now
-  }
-
-  #evaluate(now: number): void {
-    const counters = this.#counters
-    if (counters.overCount === 0 && !counters.policies.hasAggregates) return
-    const stretch = counters.windows.map((window) => window.stretch(now))
-    for (let i = 0; i < counters.overCount; i++) {
-      const row = counters.over[i] as number
-      const policy = counters.policyOfRow(row)
-      this.#fire(row, policy, stretch[policy.window] as number, now)
-    }
-    if (!counters.policies.hasAggregates) return
-    if (counters.cells.highWater > MANY_CELLS && now - this.#evaluatedAt < EVALUATE_MS) return
-    this.#evaluatedAt = now
-    for (const aggregate of counters.cells.aggregates()) {
-      this.#compare(aggregate, stretch[aggregate.policy.window] as number, now)
-    }
-  }
-
-  /** Something about this row is over its budget: say what, once for each direction. */
-  #fire(row: number, policy: Policy, stretch: number, now: number): void {
-    const window = this.#counters.windows[policy.window] as SlidingWindow
-    const base = window.base(row)
-    const { lastFired } = this.#counters
-    const { layout } = this.#counters.policies
-    for (const [index, direction] of DIRECTIONS.entries()) {
-      const last = lastFired[row * 2 + index] as number
-      if (last !== 0 && now - last < this.#repeatMs) continue
-      const worst = worstLimit(policy, direction, stretch, (slot) => window.sums[base + slot] as number)
-      if (!worst) continue
-      lastFired[row * 2 + index] = now
-      this.#baselines?.learner?.fired(this.#counters, row, now)
-      const address = this.#counters.table.address(row)
-      const prefix = { bytes: address, length: 128, text: formatPrefix(address, 128) }
-      this.#detect({
-        scope: 'host',
-        target: formatAddress(address),
-        prefix,
-        hostgroup: policy.hostgroup,
-        hosts: [],
-        shared: 0,
-        ...worst,
-        ...measure(window, layout, ofRow(row), ratesOf(window.sums, base, policy.windowMs), worst),
-        receivedAt: now,
-      })
-    }
-  }
-
-  /** Many addresses together: fires when they are over a budget without those that are over one of their own. */
-  #compare(aggregate: Aggregate, stretch: number, now: number): void {
-    const { policy, cells, lastFired, lastLook } = aggregate
-    const window = this.#counters.windows[policy.window] as SlidingWindow
-    const { layout } = this.#counters.policies
-    const { slots } = layout
-    const sum = (slot: number) => {
-      let total = 0
-      for (const cell of cells) total += window.cellSums[cell * slots + slot] as number
-      return total
-    }
-    for (const [index, direction] of DIRECTIONS.entries()) {
-      const last = lastFired[index] as number
-      if (last !== 0 && now - last < this.#repeatMs) continue
-      const worst = worstLimit(policy, direction, stretch, sum)
-      if (!worst || now - (lastLook[index] as number) < LOOK_MS) continue
-      lastLook[index] = now
-      const { shared, hosts } = findSharers(this.#counters, aggregate, worst.limit.slot, direction, now)
-      if (shared <= worst.budget * stretch) continue
-      lastFired[index] = now
-      this.#baselines?.learner?.firedTogether(this.#counters, aggregate, hosts, now)
-      const perSecond = (worst.limit.factor * 1000) / policy.windowMs
-      const averages = ratesOf(window.sumCells(cells), 0, policy.windowMs)
-      this.#detect({
-        scope: aggregate.scope,
-        target: aggregate.name,
-        prefix: aggregate.prefix,
-        hostgroup: policy.hostgroup,
-        ...worst,
-        ...measure(window, layout, ofCells(cells, this.#counters.cells.highWater), averages, worst),
-        hosts: hosts.map(({ row, amount }) => {
-          const address = this.#counters.table.address(row)
-          return { address, text: formatAddress(address), rate: amount * perSecond }
-        }),
-        shared: shared * perSecond,
-        receivedAt: now,
-      })
-    }
-  }
-
-  #detect({
-    limit,
-    rate,
-    budget,
-    ratio,
-    ...detection
-  }: Omit<Detection, 'metric' | 'threshold' | 'times'> & Worst): void {
-    this.detections++
-    this.#options.onDetection({ ...detection, metric: limit.metric, threshold: rate, times: ratio })
   }
 
   /** One address now, or undefined when it is outside all networks. */

@@ -45,6 +45,41 @@ export function ofCells(cells: Iterable<number>, highWater: number): Which {
   }
 }
 
+/** Where the entries of many rows or cells are, found in one pass of each slice that is asked for. */
+export class EntryIndex {
+  readonly #by: 'rows' | 'cells'
+  readonly #wanted: ReadonlySet<number>
+  readonly #slices = new Map<Slice, Map<number, number[]>>()
+
+  constructor(by: 'rows' | 'cells', wanted: Iterable<number>) {
+    this.#by = by
+    this.#wanted = new Set(wanted)
+  }
+
+  of(keys: Iterable<number>): Which {
+    return (slice, visit) => {
+      const places = this.#placesIn(slice)
+      for (const key of keys) for (const index of places.get(key) ?? []) visit(index)
+    }
+  }
+
+  #placesIn(slice: Slice): Map<number, number[]> {
+    let places = this.#slices.get(slice)
+    if (places) return places
+    places = new Map()
+    this.#slices.set(slice, places)
+    const keys = slice[this.#by]
+    for (let i = 0; i < slice.count; i++) {
+      const key = keys[i] as number
+      if (slice.rows[i] === NO_ROW || !this.#wanted.has(key)) continue
+      const known = places.get(key)
+      if (known) known.push(i)
+      else places.set(key, [i])
+    }
+    return places
+  }
+}
+
 interface Entry extends Amount {
   direction: number
   deltaClass: number

@@ -178,7 +178,7 @@ export class Views {
   /** Averages over the window of what a detection was about; undefined when it has no counters any more. */
   averages(scope: Scope, target: string): HostRates | undefined {
     const counters = this.#counters()
-    if (scope === 'host') return this.host(target)?.rates
+    if (scope === 'host') return this.#averagesOf(parseAddress(target))
     for (const { scope: kind, name, policy, cells } of counters.cells.aggregates()) {
       if (kind !== scope || name !== target) continue
       counters.advance(this.#clock())
@@ -186,6 +186,19 @@ export class Views {
       return ratesOf(window.sumCells(cells), 0, policy.windowMs)
     }
     return undefined
+  }
+
+  /** Asked each second for every attack under way. */
+  #averagesOf(address: Uint8Array): HostRates | undefined {
+    const counters = this.#counters()
+    const base = counters.policies.policyFor(address)
+    if (!base) return undefined
+    counters.advance(this.#clock())
+    const row = counters.table.find(new Uint32Array(address.slice().buffer), 0)
+    if (row === NO_ROW) return NO_RATES
+    // A learned policy differs in its budgets only.
+    const window = counters.windows[base.window] as SlidingWindow
+    return ratesOf(window.sums, window.base(row), base.windowMs)
   }
 
   /** All protected addresses together and each hostgroup; for metrics. */
