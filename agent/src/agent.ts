@@ -16,6 +16,7 @@ import { Counter } from './counter.js'
 import { ReadPace } from './detect/read-pace.js'
 import { rateOfNewFlows } from './stream/backlog.js'
 import { BatchQueue } from './stream/batch-queue.js'
+import { DeadLetters } from './stream/dead-letters.js'
 import { KnownConfig } from './stream/known-config.js'
 import { DiskSpool } from './stream/spool/disk-spool.js'
 import { TlsIdentity } from './stream/tls.js'
@@ -26,6 +27,8 @@ import { type Pace, paceOf } from './told.js'
 const STOP_WAIT_MS = 5000
 /** And how long writing the rest to the spool may take then. */
 const SPOOL_WAIT_MS = 5000
+/** What is kept of malformed messages, bytes; at most half of spool.max. */
+const MOST_DEAD_LETTERS = 16 << 20
 
 /** The daemon: counts in the kernel, reads in place, ships epochs. */
 export class Agent {
@@ -38,6 +41,7 @@ export class Agent {
   #counter: Counter | undefined
   #uplink: Uplink | undefined
   readonly #queue: BatchQueue
+  readonly #deadLetters: DeadLetters | undefined
   readonly #tls: TlsIdentity | undefined
   readonly #knownConfig: KnownConfig | undefined
   readonly #clockWatch: ClockWatch
@@ -51,9 +55,17 @@ export class Agent {
     this.#config = config
     this.log = log
     const { id, spool, tls } = config
+    this.#deadLetters =
+      spool &&
+      new DeadLetters({
+        path: join(spool.path, `${id}.refused.jsonl`),
+        maxBytes: Math.min(MOST_DEAD_LETTERS, spool.max / 2),
+        log,
+      })
     this.#queue = new BatchQueue({
       maxBytes: config.queue,
       spool: spool && new DiskSpool({ folder: join(spool.path, `${id}.spool`), maxBytes: spool.max }),
+      deadLetters: this.#deadLetters,
       log,
     })
     this.#clockWatch = new ClockWatch({ log })
@@ -174,6 +186,7 @@ export class Agent {
         this.#knownConfig?.saveRules(rules)
       },
       log: this.log,
+      deadLetters: this.#deadLetters,
       exportRate: this.#pace.export_rate,
     })
     this.#uplink.start()

@@ -39,6 +39,7 @@ export function agentRegistry(agent: Agent): Registry {
   dropRules(agent, registry)
   nicDrops(agent, registry)
   failures(agent, registry)
+  setAside(agent, registry)
   const counter = (name: string, help: string, read: () => number) =>
     new Counter({
       name: `flowdam_agent_${name}`,
@@ -164,6 +165,20 @@ export function agentRegistry(agent: Agent): Registry {
   )
   counter('clock_steps_total', 'Times that somebody set the wall clock', () => parts().clockSteps)
   return registry
+}
+
+function setAside(agent: Agent, registry: Registry): void {
+  new Counter({
+    name: 'flowdam_agent_set_aside_total',
+    help: 'Malformed messages that no aggregator can take, by what they are; the log names the file that has them',
+    labelNames: ['message'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc({ message: 'batch' }, agent.parts.queue.setAside)
+      this.inc({ message: 'deltas' }, agent.parts.uplink?.stats.setAsideDeltas ?? 0)
+    },
+  })
 }
 
 function failures(agent: Agent, registry: Registry): void {

@@ -39,6 +39,9 @@ export const PROTOCOL_VERSION = 1
 /** Most records in one FlowBatch. */
 export const MAX_BATCH_RECORDS = 16_384
 
+/** The most that one message may count: a terabit per second for two hours. Sums of many still fit their fields. */
+export const MAX_COUNT = 2 ** 50
+
 export interface FlowRecord {
   /** 16 bytes; IPv4 as ::ffff:a.b.c.d. */
   srcAddr: Uint8Array
@@ -79,8 +82,8 @@ export function sumRecords(records: Uint8Array): RecordSums {
     bytes += view.getUint32(at + RecordOffset.bytes, true)
     bytes += view.getUint32(at + RecordOffset.bytes + 4, true) * 2 ** 32
   }
-  // No real flow gets there; what is no flow must not become a number that protobuf refuses.
-  return { records: records.length / RECORD_SIZE, packets, bytes: Math.min(bytes, Number.MAX_SAFE_INTEGER) }
+  // No real flows get there; what are none must not become a number that an aggregator refuses.
+  return { records: Math.floor(records.length / RECORD_SIZE), packets, bytes: Math.min(bytes, MAX_COUNT) }
 }
 
 /** One record as an object. Cold paths only. `bytes` above 2^53 loses precision; a flow of an epoch cannot get there. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BatchQueue } from '@flowdam/agent/internal/stream/batch-queue'
 import type { ConnectionTarget } from '@flowdam/agent/internal/stream/connection'
+import { DeadLetters } from '@flowdam/agent/internal/stream/dead-letters'
 import { DiskSpool } from '@flowdam/agent/internal/stream/spool/disk-spool'
 import { Uplink } from '@flowdam/agent/internal/stream/uplink'
 import type { AppendResult, BatchSink } from '@flowdam/aggregator/internal/contracts'
@@ -56,6 +57,16 @@ export class Sink implements BatchSink {
   }
 }
 
+export interface ReceiverOptions {
+  sink?: Sink
+  /** Where batches go instead, if not to the sink. */
+  batches?: BatchSink
+  tls?: () => ServerTls
+  config?: Config
+  /** What the wire, or a memory, does to messages before they are read. */
+  damage?: (bytes: Buffer) => Buffer
+}
+
 /** An aggregator as far as agents see it. Can be stopped and started again on the same port. */
 export class Receiver {
   readonly drops = new DropCounter()
@@ -69,13 +80,14 @@ export class Receiver {
   #port = 0
   readonly #tls: (() => ServerTls) | undefined
   readonly #config: Config
-  /** Where batches go instead, if not to the sink. */
   readonly #batches: BatchSink
+  readonly #damage: (bytes: Buffer) => Buffer
 
-  constructor(options: { sink?: Sink; batches?: BatchSink; tls?: () => ServerTls; config?: Config } = {}) {
+  constructor(options: ReceiverOptions = {}) {
     this.sink = options.sink ?? new Sink()
     this.#batches = options.batches ?? this.sink
     this.#tls = options.tls
+    this.#damage = options.damage ?? ((bytes) => bytes)
     this.#config = options.config ?? { networks: ['203.0.113.0/24'], exemptRemote: [], pace: undefined }
   }
 
@@ -110,7 +122,7 @@ export class Receiver {
     const { requestDeserialize } = definition.stream
     const counting = (bytes: Buffer) => {
       this.messages++
-      return requestDeserialize(bytes)
+      return requestDeserialize(this.#damage(bytes))
     }
     const stream = { ...definition.stream, requestDeserialize: counting }
     this.#grpc.add({ ...definition, stream }, this.ingest.service)
@@ -167,6 +179,7 @@ export interface SenderOptions {
 /** An agent's queue, spool and uplink; tests make its batches. */
 export class Sender {
   readonly queue: BatchQueue
+  readonly deadLetters: DeadLetters | undefined
   readonly uplink: Uplink
   readonly deltas = new FakeDeltas()
   config: Config | undefined
@@ -176,9 +189,14 @@ export class Sender {
   constructor(options: SenderOptions) {
     const { agentId = 'edge1', bootId = 5, spool, memory = 64 << 20 } = options
     this.bootId = bootId
+    this.deadLetters =
+      spool === undefined
+        ? undefined
+        : new DeadLetters({ path: `${spool}.refused.jsonl`, maxBytes: 1 << 20, log })
     this.queue = new BatchQueue({
       maxBytes: memory,
       spool: spool === undefined ? undefined : new DiskSpool({ folder: spool, maxBytes: 1e9 }),
+      deadLetters: this.deadLetters,
       log,
     })
     const runId = Date.now()
@@ -231,6 +249,7 @@ export class Sender {
       },
       rules: () => undefined,
       log,
+      deadLetters: this.deadLetters,
       exportRate: options.exportRate ?? 1e9,
       ...(options.returnEveryMs !== undefined && { returnEveryMs: options.returnEveryMs }),
     })
@@ -247,18 +266,23 @@ export class Sender {
   }
 
   pushRecords(records: Buffer): number {
-    const seq = ++this.#seq
-    this.queue.push({
+    return this.pushBatch({ records }).seq
+  }
+
+  pushBatch(fields: Partial<FlowBatch>): FlowBatch {
+    const batch: FlowBatch = {
       bootId: this.bootId,
-      seq,
+      seq: ++this.#seq,
       epochStartUnixMs: Date.now(),
       epochMs: 100,
-      records,
+      records: Buffer.alloc(0),
       ledgers: [],
       lost: undefined,
-    })
+      ...fields,
+    }
+    this.queue.push(batch)
     this.uplink.pump()
-    return seq
+    return batch
   }
 
   async stop(waitMs = 0): Promise<void> {

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
-import { type FlowBatch, sumRecords } from '@flowdam/proto'
+import { batchTrouble, type FlowBatch, sumRecords } from '@flowdam/proto'
+import type { DeadLetters } from './dead-letters.js'
 import { type DropCounts, type QueueDropReason, QueueDrops } from './queue-drops.js'
-import { isMortal, NO_RECORDS, type QueuedBatch, queuedInMemory, queuedOnDisk } from './queued-batch.js'
+import {
+  emptyBatch,
+  isMortal,
+  NO_RECORDS,
+  type QueuedBatch,
+  queuedInMemory,
+  queuedOnDisk,
+} from './queued-batch.js'
+import { isLeast, restOfRefused, SetAside, troubleOf } from './set-aside.js'
 import { Spiller } from './spiller.js'
+import type { Damage } from './spool/damage.js'
 import type { DiskSpool, FoundBatch, Place } from './spool/disk-spool.js'
 import { WaitingList } from './waiting-list.js'
 
@@ -19,6 +29,8 @@ export interface QueueLimits {
 
 export interface BatchQueueOptions extends QueueLimits {
   spool?: DiskSpool | undefined
+  /** Where batches are kept that no aggregator can take. */
+  deadLetters?: DeadLetters | undefined
   log?: Logger
 }
 
@@ -37,16 +49,20 @@ export class BatchQueue {
   readonly #spool: DiskSpool | undefined
   readonly #spiller: Spiller | undefined
   readonly #log: Logger | undefined
+  readonly #setAside: SetAside
+  /** What is on its way aside. */
+  readonly #replacing = new Set<Promise<void>>()
   #maxBytes: number
   /** boot and seq of the last batch pushed. */
   #newest = { bootId: 0, seq: 0 }
   /** Newest seq acknowledged, by boot: a batch may be made again by who did not hear of it. */
   readonly #acked = new Map<number, number>()
 
-  constructor({ maxBytes, spool, log }: BatchQueueOptions) {
+  constructor({ maxBytes, spool, deadLetters, log }: BatchQueueOptions) {
     this.#maxBytes = maxBytes
     this.#spool = spool
     this.#log = log
+    this.#setAside = new SetAside({ deadLetters, log })
     this.#spiller = spool && new Spiller(spool, this.#spillerHost(), log)
   }
 
@@ -92,6 +108,10 @@ export class BatchQueue {
   /** Batches written to the disk since start. */
   get spooledBatches(): number {
     return this.#spiller?.written ?? 0
+  }
+  /** Batches set aside since start: malformed. */
+  get setAside(): number {
+    return this.#setAside.batches
   }
   /** Batches never sent on this connection. */
   get unsent(): number {
@@ -140,6 +160,8 @@ export class BatchQueue {
 
   /** Writes what is not on the disk yet, at most for `waitMs`, and closes. */
   async stop(waitMs: number): Promise<void> {
+    for (const entry of this.#list.entries) if (entry.batch) this.#isSound(entry, entry.batch)
+    await Promise.all(this.#replacing)
     await this.#spiller?.stop(waitMs)
   }
 
@@ -148,7 +170,8 @@ export class BatchQueue {
     const { bootId, seq } = batch
     this.#newest = { bootId, seq }
     if (seq <= this.ackedSeq(bootId) || this.#list.has(bootId, seq)) return
-    this.#list.push(queuedInMemory(batch))
+    const trouble = batchTrouble(batch)
+    this.#list.push(queuedInMemory(trouble ? this.#refuseNew(batch, trouble) : batch))
     // Early, so that there is something to let go of when the memory is full.
     if (this.#isHalfFull) this.#spiller?.write()
     this.#makeRoom()
@@ -158,9 +181,27 @@ export class BatchQueue {
   peek(): FlowBatch | undefined {
     const entry = this.#list.next
     if (!entry) return undefined
-    if (entry.batch || entry.loaded) return entry.batch ?? entry.loaded
+    const batch = entry.batch ?? entry.loaded
+    if (batch) return this.#isSound(entry, batch) ? batch : undefined
     void this.#spiller?.load(entry, () => this.onLoaded?.())
     return undefined
+  }
+
+  /**
+   * An aggregator cannot take this batch: its flow detail is set aside. False when there is nothing to set aside that
+   * would help.
+   */
+  async refuse(bootId: number, seq: number, reason: string, by: string): Promise<boolean> {
+    const entry = this.#list.find(bootId, seq)
+    if (!entry) return false
+    const { place } = entry
+    const batch = entry.batch ?? (place && (await this.#spiller?.read(place).catch(() => undefined)))
+    // What cannot be read back is found when it is to be sent.
+    if (!batch || entry.gone) return true
+    if (isLeast(batch)) return false
+    // Which of it the aggregator does not like, we cannot know.
+    await this.#replace(entry, batch, { ...restOfRefused(batch, entry), ledgers: [] }, reason, by)
+    return true
   }
 
   /** Marks what peek returned as sent to an aggregator, and says which one had it before. */
@@ -203,11 +244,14 @@ export class BatchQueue {
       takeUp: (found: readonly FoundBatch[]) => this.#takeUp(found),
       lose: (entry: QueuedBatch, rest: FlowBatch, place?: Place) => this.#lose(entry, rest, place),
       makeRoom: () => this.#makeRoom(),
+      isSound: (entry: QueuedBatch, batch: FlowBatch) => this.#isSound(entry, batch),
     }
   }
 
   #takeUp(found: readonly FoundBatch[]): void {
-    this.#list.prepend(found.map(queuedOnDisk))
+    const rests = this.#spool?.damages.splice(0).flatMap((damage) => this.#missing(damage)) ?? []
+    const all = [...found.map(queuedOnDisk), ...rests.map(queuedInMemory)]
+    this.#list.prepend(all.sort((a, b) => a.bootId - b.bootId || a.seq - b.seq))
     const torn = this.#spool?.tornBytes ?? 0
     if (found.length > 0 || torn > 0) {
       const line = { batches: found.length, records: this.records, tornBytes: torn }
@@ -215,9 +259,52 @@ export class BatchQueue {
     }
   }
 
+  /** What goes on instead of batches that the disk has lost. */
+  #missing(damage: Damage): FlowBatch[] {
+    const { sums, names } = damage
+    this.#drops.add('spool_damaged', sums.records, sums)
+    this.#setAside.keepDamage(damage)
+    return names.map(({ bootId, seq, epochStartUnixMs }, index) => {
+      const rest = emptyBatch({ bootId, seq, epochStartUnixMs })
+      // The last is next to what stands behind the damage.
+      return index === names.length - 1 ? { ...rest, lost: { ...sums, reason: 'spool_damaged' } } : rest
+    })
+  }
+
+  /** Malformed from the beginning; returns what goes on instead. */
+  #refuseNew(batch: FlowBatch, trouble: string): FlowBatch {
+    const rest = restOfRefused(batch, batch)
+    if (rest.lost && batch.records.length > 0) this.#drops.add('refused', rest.lost.records, rest.lost)
+    void this.#setAside.keep(batch, rest, trouble)
+    return rest
+  }
+
+  /** Whether a batch may be sent and written; else it is on its way aside. */
+  #isSound(entry: QueuedBatch, batch: FlowBatch): boolean {
+    if (entry.aside) return false
+    const trouble = troubleOf(batch, entry)
+    if (!trouble) return true
+    const rest = restOfRefused(batch, entry)
+    void this.#replace(entry, batch, rest, trouble).then(() => this.onLoaded?.())
+    return false
+  }
+
+  async #replace(entry: QueuedBatch, batch: FlowBatch, rest: FlowBatch, reason: string, by?: string) {
+    const { records } = entry
+    entry.aside = true
+    const kept = this.#setAside.keep(batch, rest, reason, by).then(async () => {
+      if (this.#spiller) await this.#spiller.replace(entry, records, rest)
+      else if (!entry.gone && entry.records === records) this.#lose(entry, rest)
+      entry.aside = false
+    })
+    this.#replacing.add(kept)
+    await kept.finally(() => this.#replacing.delete(kept))
+  }
+
   /** The batch goes on without its records. */
   #lose(entry: QueuedBatch, rest: FlowBatch, place?: Place): void {
-    if (rest.lost) this.#drops.add(rest.lost.reason as QueueDropReason, entry.records, rest.lost)
+    if (rest.lost && entry.records > 0)
+      this.#drops.add(rest.lost.reason as QueueDropReason, entry.records, rest.lost)
     this.#list.empty(entry, rest)
     if (entry.place && entry.place !== place) this.#spool?.release(entry.place)
     entry.place = place

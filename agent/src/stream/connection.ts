@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describeError } from '@flowdam/common'
-import type { Welcome } from '@flowdam/proto'
-import { IngestServiceClient, type StreamRequest, type StreamResponse } from '@flowdam/proto'
-import { type ChannelCredentials, type ClientDuplexStream, type StatusObject, status } from '@grpc/grpc-js'
+import {
+  IngestServiceClient,
+  type RefusedMessage,
+  readRefused,
+  type StreamRequest,
+  type StreamResponse,
+  type Welcome,
+} from '@flowdam/proto'
+import {
+  type ChannelCredentials,
+  type ClientDuplexStream,
+  type Metadata,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js'
 
 /** A dead path is found within keepalive time and timeout: 7 s. */
 const CHANNEL_OPTIONS = {
@@ -34,7 +46,15 @@ export interface ConnectionEvents {
   welcome(message: Welcome): void
   message(message: NonNullable<StreamResponse['message']>): void
   /** Called once, whatever ended it. */
-  ended(why: { code: string; details: string }): void
+  ended(why: StreamEnd): void
+}
+
+export interface StreamEnd {
+  /** gRPC's name of the status. */
+  code: string
+  details: string
+  /** The message for which the aggregator ended it. */
+  refused?: RefusedMessage | undefined
 }
 
 /** One attempt: one HTTP/2 connection with one stream, from Hello to its end. */
@@ -71,7 +91,11 @@ export class Connection {
     )
     call.on('data', (response: StreamResponse) => this.#receive(response))
     call.on('error', (error: Error & Partial<StatusObject>) =>
-      this.#end({ code: statusName(error.code), details: error.details ?? error.message }),
+      this.#end({
+        code: statusName(error.code),
+        details: error.details ?? error.message,
+        refused: refusedOf(error.metadata),
+      }),
     )
     call.on('end', () => this.#end({ code: 'OK', details: 'the aggregator ended the stream' }))
     this.send(hello)
@@ -116,7 +140,7 @@ export class Connection {
     }
   }
 
-  #end(why: { code: string; details: string }): void {
+  #end(why: StreamEnd): void {
     if (this.#ended) return
     this.#ended = true
     this.#close()
@@ -136,6 +160,11 @@ export class Connection {
     this.#client?.close()
     this.#client = undefined
   }
+}
+
+function refusedOf(metadata: Metadata | undefined): RefusedMessage | undefined {
+  const [details] = metadata?.get('grpc-status-details-bin') ?? []
+  return Buffer.isBuffer(details) ? readRefused(details) : undefined
 }
 
 function statusName(code: number | undefined): string {

@@ -41,6 +41,14 @@ export class DeltaOutbox {
     this.#bytes += message.entries.length
   }
 
+  /** Takes one out, which is not to be sent again. */
+  remove(seq: number): HostDeltas | undefined {
+    const at = this.#messages.findIndex((message) => message.seq === seq)
+    const [message] = at < 0 ? [] : this.#messages.splice(at, 1)
+    this.#bytes -= message?.entries.length ?? 0
+    return message
+  }
+
   confirm(seq: number): void {
     let count = 0
     for (let message = this.#messages[0]; message && message.seq <= seq; message = this.#messages[++count]) {

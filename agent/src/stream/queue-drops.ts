@@ -2,7 +2,7 @@
 
 /**
  * Why records were lost in the queue: no spool and the memory full; the disk slower than what comes; the disk refusing;
- * spool.max reached; a frame that cannot be read back.
+ * spool.max reached; a frame that cannot be read back; a batch that no aggregator can take.
  */
 export const QUEUE_DROP_REASONS = [
   'queue_full',
@@ -10,6 +10,7 @@ export const QUEUE_DROP_REASONS = [
   'spool_failed',
   'spool_full',
   'spool_damaged',
+  'refused',
 ] as const
 export type QueueDropReason = (typeof QUEUE_DROP_REASONS)[number]
 
@@ -33,5 +34,5 @@ export class QueueDrops {
 }
 
 function none(): DropCounts {
-  return { queue_full: 0, spool_slow: 0, spool_failed: 0, spool_full: 0, spool_damaged: 0 }
+  return Object.fromEntries(QUEUE_DROP_REASONS.map((reason) => [reason, 0])) as DropCounts
 }

@@ -25,6 +25,8 @@ export interface QueuedBatch {
   /** Given up on the disk, or acknowledged: not to be written again. */
   unspoolable: boolean
   gone: boolean
+  /** It is malformed, and about to be replaced by what may be sent of it. */
+  aside: boolean
   /** Of its records on this connection, 0 when it was not sent. */
   sentBytes: number
   /** Which aggregator it went to last, by its position in the configuration. */
@@ -60,6 +62,7 @@ function queued(
     beganAt: since - Math.max(0, Date.now() - epochStartUnixMs),
     unspoolable: false,
     gone: false,
+    aside: false,
     sentBytes: 0,
     sentTo: undefined,
   }
@@ -71,6 +74,10 @@ export function isMortal({ place }: QueuedBatch): boolean {
 }
 
 /** Its number without its records, so that none is missing. */
-export function emptyBatch({ bootId, seq, epochStartUnixMs }: QueuedBatch): FlowBatch {
+export function emptyBatch({
+  bootId,
+  seq,
+  epochStartUnixMs,
+}: Pick<QueuedBatch, 'bootId' | 'seq' | 'epochStartUnixMs'>): FlowBatch {
   return { bootId, seq, epochStartUnixMs, epochMs: 0, records: NO_RECORDS, ledgers: [], lost: undefined }
 }

@@ -31,6 +31,8 @@ export interface SpillerHost {
   lose(entry: QueuedBatch, rest: FlowBatch, place?: Place): void
   /** There may be something in memory that is on the disk now. */
   makeRoom(): void
+  /** Whether it may be written; else it is being set aside. */
+  isSound(entry: QueuedBatch, batch: FlowBatch): boolean
 }
 
 /** Between the batches that wait and the disk: writes what is due, makes room there, survives a disk that refuses. */
@@ -96,6 +98,31 @@ export class Spiller {
       })
   }
 
+  /** The batch, which has `records`, goes on as `rest`; the disk has that before it gives up what it has of it. */
+  async replace(entry: QueuedBatch, records: number, rest: FlowBatch): Promise<void> {
+    while (entry.place && this.#open && this.#writing) await this.#writing
+    // Meanwhile acknowledged, or its records given up: it is looked at again.
+    if (entry.gone || entry.records !== records) return
+    if (!entry.place || !this.#open) return this.#host.lose(entry, rest)
+    const work = this.#spool
+      .write([rest])
+      .then(([place]) => place)
+      .catch((error: unknown) => void this.trouble.failed(error))
+      .then((place) => {
+        if (!entry.gone) this.#host.lose(entry, rest, place)
+        else if (place) this.#spool.release(place)
+      })
+    this.#writing = work.finally(() => {
+      this.#writing = undefined
+    })
+    await this.#writing
+  }
+
+  /** The batch as it is on the disk. FD_SPOOL_DAMAGED. */
+  read(place: Place): Promise<FlowBatch> {
+    return this.#spool.read(place)
+  }
+
   /** Reads a batch back for sending. */
   async load(entry: QueuedBatch, done: () => void): Promise<void> {
     const { place } = entry
@@ -109,7 +136,9 @@ export class Spiller {
         this.trouble.errors++
         this.#log?.error({ reason: describeError(error) }, 'a batch cannot be read back from the spool')
         const meta = await this.#spool.readMeta(place).catch(() => emptyBatch(entry))
-        if (entry.place === place && !entry.gone) this.#host.lose(entry, restOf(meta, place, 'spool_damaged'))
+        const { lost } = entry
+        const rest = lost ? { ...meta, records: NO_RECORDS, lost } : restOf(meta, place, 'spool_damaged')
+        if (entry.place === place && !entry.gone) this.#host.lose(entry, rest)
       }
     } finally {
       this.#loading = undefined
@@ -178,6 +207,7 @@ export class Spiller {
     for (const entry of this.#host.list.entries) {
       if (entry.place || entry.unspoolable || !entry.batch) continue
       if (!all && now - entry.since < SPILL_AFTER_MS) break
+      if (!this.#host.isSound(entry, entry.batch)) continue
       group.push(entry)
       bytes += entry.records * RECORD_SIZE
       if (bytes >= groupBytes || group.length >= GROUP_BATCHES) break

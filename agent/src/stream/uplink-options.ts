@@ -3,6 +3,7 @@ import type { Logger } from '@flowdam/common'
 import type { Config, Heartbeat, Hello, InterfaceTable, Rules } from '@flowdam/proto'
 import type { BatchQueue } from './batch-queue.js'
 import type { ConnectionTarget } from './connection.js'
+import type { DeadLetters } from './dead-letters.js'
 import type { DeltaSource } from './delta-sender.js'
 
 export interface UplinkOptions {
@@ -16,6 +17,8 @@ export interface UplinkOptions {
   config: (config: Config) => void
   rules: (rules: Rules) => void
   log: Logger
+  /** Where host deltas are kept that no aggregator can take. */
+  deadLetters?: DeadLetters | undefined
   /** Records a second on the wire, a backlog after an outage included. */
   exportRate: number
   /** For tests. */

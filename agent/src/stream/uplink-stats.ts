@@ -10,6 +10,8 @@ export interface UplinkStats {
   sentBatches: number
   sentRecords: number
   sentDeltas: number
+  /** Messages of host deltas that no aggregator can take. */
+  setAsideDeltas: number
   /** Milliseconds; the aggregator's clock minus ours at Welcome. */
   clockOffsetMs: number
 }
@@ -22,6 +24,7 @@ export function newUplinkStats(): UplinkStats {
     sentBatches: 0,
     sentRecords: 0,
     sentDeltas: 0,
+    setAsideDeltas: 0,
     clockOffsetMs: 0,
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Hello, StreamResponse, Welcome } from '@flowdam/proto'
+import type { Hello, RefusedMessage, StreamResponse, Welcome } from '@flowdam/proto'
+import { TokenBucket } from '../count/token-bucket.js'
 import { BatchSender } from './batch-sender.js'
 import { Connection, type ConnectionTarget } from './connection.js'
 import { DeltaSender } from './delta-sender.js'
@@ -17,6 +18,8 @@ const HEARTBEAT_MS = 1000
 const GOODBYE_MS = 1000
 /** What was sent to the other may be acknowledged so long before the stream moves. */
 const RETURN_WAIT_MS = 3000
+/** Damage is rare; more than this is a defect, of the aggregator perhaps, and no reason to give all evidence up. */
+const MOST_REFUSALS = { atOnce: 16, perSecond: 1 / 60 }
 
 /**
  * Keeps one stream to an aggregator: the first in the list that answers; back to the first when it answers again. Says
@@ -31,6 +34,7 @@ export class Uplink {
   readonly #batches: BatchSender
   readonly #returns: ReturnWatch
   readonly #failures: FailureLog
+  readonly #refusals = new TokenBucket(MOST_REFUSALS.perSecond, MOST_REFUSALS.atOnce)
   #connection: Connection | undefined
   /** Position in the list of the one that has the stream. */
   #at = 0
@@ -47,7 +51,7 @@ export class Uplink {
     const { targets, queue, deltas, exportRate, log, returnEveryMs: everyMs } = options
     this.#options = options
     this.#targets = new Targets(targets.length)
-    this.#deltas = new DeltaSender(deltas, this.stats)
+    this.#deltas = new DeltaSender(deltas, this.stats, options)
     this.#batches = new BatchSender({ queue, exportRate, stats: this.stats })
     this.#returns = new ReturnWatch({
       targets,
@@ -157,7 +161,7 @@ export class Uplink {
         this.#welcome(at, welcome, connection)
       },
       message: (message) => this.#message(message),
-      ended: ({ code, details }) => {
+      ended: ({ code, details, refused }) => {
         this.#connection = undefined
         if (!welcomed) return this.#failed(target, explainFailure(code, details, target.overTls))
         this.stats.disconnects++
@@ -165,11 +169,30 @@ export class Uplink {
         const retryInMs = this.#targets.lost()
         const line = { aggregator: target.address, reason: `${code}: ${details}`, retryInMs }
         this.#options.log.warn(line, 'the stream to the aggregator ended')
-        this.#retry(retryInMs)
+        if (refused) void this.#setAside(refused, details, target.address, retryInMs)
+        else this.#retry(retryInMs)
       },
     })
     this.#connection = connection
     connection.start({ $case: 'hello', value: this.#hello() })
+  }
+
+  /** What the aggregator cannot take is not sent again; then there is nothing to wait for. */
+  async #setAside(refused: RefusedMessage, reason: string, by: string, retryInMs: number): Promise<void> {
+    if (this.#refusals.tokens < 1) {
+      const line = { aggregator: by, reason, retryInMs }
+      this.#options.log.error(
+        line,
+        'FD_SET_ASIDE_LIMIT: the aggregator refuses so much that it cannot be single messages; nothing more is set aside, batches wait. Do both run the same version?',
+      )
+      return this.#retry(retryInMs)
+    }
+    const done =
+      refused.kind === 'deltas'
+        ? this.#deltas.refuse(refused.seq, reason, by)
+        : await this.#options.queue.refuse(refused.bootId, refused.seq, reason, by)
+    if (done) this.#refusals.charge(1)
+    this.#retry(done ? 0 : retryInMs)
   }
 
   #hello(): Hello {

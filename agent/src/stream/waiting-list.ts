@@ -43,10 +43,14 @@ export class WaitingList {
     return this.#entries.find((entry) => entry.bootId === bootId && (!mortal || isMortal(entry)))
   }
 
+  find(bootId: number, seq: number): QueuedBatch | undefined {
+    return this.#entries.find((entry) => entry.bootId === bootId && entry.seq === seq)
+  }
+
   has(bootId: number, seq: number): boolean {
     const last = this.#entries.at(-1)
     if (!last || last.bootId < bootId || (last.bootId === bootId && last.seq < seq)) return false
-    return this.#entries.some((entry) => entry.bootId === bootId && entry.seq === seq)
+    return this.find(bootId, seq) !== undefined
   }
 
   push(entry: QueuedBatch): void {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describeError, FlowdamError, type Logger } from '@flowdam/common'
-import { BadRequest, ErrorInfo, RetryInfo, RpcStatus } from '@flowdam/proto'
-import { Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
+import { BadRequest, RetryInfo } from '@flowdam/proto'
+import { type Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
+import { type Detail, errorDetails } from '../grpc/error-details.js'
 import { FieldError, RetryError } from './errors.js'
 
 /** The status of each error that the API answers with; docs/api.md has the same list, which a test compares. */
@@ -37,10 +38,6 @@ export const STATUS: Readonly<Record<string, status>> = {
   FD_AUDIT_UNREADABLE: status.UNAVAILABLE,
 }
 
-const DOMAIN = 'flowdam'
-const DETAILS = 'grpc-status-details-bin'
-const TYPE = 'type.googleapis.com/google.rpc.'
-
 export interface StatusError {
   code: status
   details: string
@@ -56,34 +53,32 @@ export function statusError(error: unknown, log: Logger): StatusError {
   const remedy = ours.remedy ? ` (${ours.remedy})` : ''
   const code = ours.code === 'FD_INTERNAL' ? status.INTERNAL : (STATUS[ours.code] ?? status.UNKNOWN)
   const details = `${ours.code}: ${ours.message}${remedy}`
-  const metadata = new Metadata()
-  metadata.set(DETAILS, errorDetails(ours, code, details))
-  return { code, details, metadata }
+  const info = ours.remedy ? { remedy: ours.remedy } : {}
+  const others = otherDetails(ours)
+  return {
+    code,
+    details,
+    metadata: errorDetails({ code, message: details, reason: ours.code, metadata: info, others }),
+  }
 }
 
-/** google.rpc.Status with what programs act on. */
-function errorDetails(error: FlowdamError, code: status, message: string): Buffer {
-  const any = (name: string, value: Uint8Array) => ({ typeUrl: TYPE + name, value: Buffer.from(value) })
-  const info = ErrorInfo.fromPartial({
-    reason: error.code,
-    domain: DOMAIN,
-    metadata: error.remedy ? { remedy: error.remedy } : {},
-  })
-  const details = [any('ErrorInfo', ErrorInfo.encode(info).finish())]
+/** Which field is wrong, when to try again. */
+function otherDetails(error: FlowdamError): Detail[] {
+  const details: Detail[] = []
   if (error instanceof FieldError) {
     const bad = BadRequest.fromPartial({
       fieldViolations: [{ field: error.field, description: error.message }],
     })
-    details.push(any('BadRequest', BadRequest.encode(bad).finish()))
+    details.push(['BadRequest', BadRequest.encode(bad).finish()])
   }
   if (error instanceof RetryError) {
     const ms = error.retryAfterMs
     const retry = RetryInfo.fromPartial({
       retryDelay: { seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1_000_000 },
     })
-    details.push(any('RetryInfo', RetryInfo.encode(retry).finish()))
+    details.push(['RetryInfo', RetryInfo.encode(retry).finish()])
   }
-  return Buffer.from(RpcStatus.encode({ code, message, details }).finish())
+  return details
 }
 
 /** A unary handler from a plain function. `signal` is aborted when the caller no longer waits. */

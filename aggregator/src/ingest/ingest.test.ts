@@ -9,7 +9,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createLogger, formatHostPort } from '@flowdam/common'
-import { type FlowBatch, type HostDeltas, RECORD_SIZE, type StreamRequest } from '@flowdam/proto'
+import {
+  type FlowBatch,
+  type HostDeltas,
+  RECORD_SIZE,
+  type RefusedMessage,
+  readRefused,
+  StreamRequest,
+} from '@flowdam/proto'
 import { Client, credentials, status } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import type { AgentEvent, AppendResult, BatchSink } from '../contracts.js'
@@ -224,6 +231,42 @@ describe('ingest', { timeout: 60_000 }, () => {
       await good.drained()
     })
   }
+
+  it('names the message for which a stream ends, also one that is cut short', async () => {
+    const truncated = StreamRequest.encode({
+      message: { $case: 'flowBatch', value: batchOf(Buffer.alloc(64)) },
+    })
+    for (const [request, name] of [
+      [
+        { message: { $case: 'flowBatch', value: batchOf(Buffer.alloc(65)) } },
+        { kind: 'batch', bootId: 5, seq: 1 },
+      ],
+      [{ message: { $case: 'hostDeltas', value: deltasOf(Buffer.alloc(41)) } }, { kind: 'deltas', seq: 1 }],
+      [truncated.finish().subarray(0, -1), { kind: 'batch', bootId: 5, seq: 1 }],
+      [{ message: { $case: 'interfaces', value: { interfaces: [iface(128)] } } }, undefined],
+      [Uint8Array.of(0x22, 0x02, 0x08, 0x80), undefined],
+    ] as [StreamRequest | Uint8Array, RefusedMessage | undefined][]) {
+      const bad = agent()
+      await bad.connect()
+      if (request instanceof Uint8Array) bad.writeBytes(request)
+      else bad.write(request)
+      const error = await bad.ended()
+      assert.equal(error?.code, status.INVALID_ARGUMENT)
+      const [details] = error.metadata.get('grpc-status-details-bin')
+      assert.deepEqual(details && readRefused(details as Buffer), name)
+    }
+  })
+
+  it('a seq that jumps is a gap to count, not a reason to refuse evidence', async () => {
+    const one = agent({ hello: { ackedSeq: 3e8, runId: 1 } })
+    await one.connect()
+    one.skipTo(1e9)
+    await one.send(makeRecords(1, 1).records, Date.now())
+    await one.drained()
+    // 3e8 are another's, and of the rest not more is believed than agents can lose.
+    assert.deepEqual([drops.get('ingest', 'gap'), ingest.agents()[0]?.elsewhereBatches], [1e8, 3e8])
+    assert.equal(sink.batches.length, 1)
+  })
 
   it('arbitrary bytes and arbitrary messages end one stream each, and nothing else', async () => {
     const good = agent({ agentId: 'good' })

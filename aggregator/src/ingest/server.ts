@@ -17,7 +17,7 @@ import { Agent } from './agent.js'
 import { windowBytes } from './backpressure.js'
 import { LogLimit } from './log-limit.js'
 import { Refusal } from './refusal.js'
-import { AgentStream, type StreamHost, UNREADABLE } from './stream.js'
+import { AgentStream, type StreamHost, Unreadable } from './stream.js'
 
 /** Agents, ever; a hostile client could name more. */
 const MAX_AGENTS = 4096
@@ -79,7 +79,7 @@ export class IngestServer {
       try {
         return StreamRequest.decode(bytes)
       } catch {
-        return UNREADABLE
+        return new Unreadable(bytes)
       }
     }
     return { ...IngestServiceService, stream: { ...IngestServiceService.stream, requestDeserialize } }

@@ -6,12 +6,14 @@ import {
   type Hello,
   type HostDeltas,
   type Ledger,
+  nameOfUnreadable,
   PROTOCOL_VERSION,
+  type RefusedMessage,
   type Rules,
   type StreamRequest,
   type StreamResponse,
 } from '@flowdam/proto'
-import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { type Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import type { BatchSink, DeltaSink } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
 import { isClockWrong } from '../spool/pending.js'
@@ -47,8 +49,15 @@ export interface StreamHost {
   addLedgers(ledgers: Ledger[]): void
 }
 
-/** Stands for a message that is no protobuf. */
-export const UNREADABLE: StreamRequest = { message: undefined }
+/** Stands for a message that is no protobuf; `refused`: its name, if that much could be read. */
+export class Unreadable implements StreamRequest {
+  readonly message = undefined
+  readonly refused: RefusedMessage | undefined
+
+  constructor(bytes: Uint8Array) {
+    this.refused = nameOfUnreadable(bytes)
+  }
+}
 
 type Call = ServerDuplexStream<StreamRequest, StreamResponse>
 
@@ -119,9 +128,11 @@ export class AgentStream {
     const { drops, log } = this.#host
     let code = status.INTERNAL
     let details = 'FD_INTERNAL: the aggregator failed to handle a message; its log says more'
+    let metadata: Metadata | undefined
     if (error instanceof Refusal) {
       code = error.code
       details = error.message
+      metadata = error.metadata
       if (error.reason) drops.add('ingest', error.reason, 1)
       const line = { agent: this.#agent?.id, peer: this.#call.getPeer(), details }
       this.#host.logLimit.line((leftOut) => log.warn({ ...line, ...leftOut }, 'stream closed'))
@@ -129,12 +140,13 @@ export class AgentStream {
       log.error({ agent: this.#agent?.id, error: describeError(error) }, 'stream failed')
     }
     this.#finish()
-    this.#call.emit('error', Object.assign(new Error(details), { code, details }))
+    this.#call.emit('error', Object.assign(new Error(details), { code, details, metadata }))
   }
 
   #receive(request: StreamRequest): void {
-    if (request === UNREADABLE) {
-      throw invalid('bad_message', 'FD_MESSAGE: protobuf cannot read a message; is it cut short?')
+    if (request instanceof Unreadable) {
+      const text = 'FD_MESSAGE: protobuf cannot read a message; is it cut short?'
+      throw invalid('bad_message', text, request.refused)
     }
     const { message } = request
     const now = Date.now()

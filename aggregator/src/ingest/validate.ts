@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { VERSION } from '@flowdam/common'
 import {
-  DELTA_SIZE,
+  batchTrouble,
+  deltasTrouble,
   type FlowBatch,
   type Heartbeat,
   type Hello,
   type HostDeltas,
   type InterfaceTable,
-  MAX_BATCH_RECORDS,
   PROTOCOL_VERSION,
   RECORD_SIZE,
   streamVersionMismatch,
@@ -17,8 +17,6 @@ import { invalid, Refusal } from './refusal.js'
 
 const AGENT_ID = /^[A-Za-z0-9._-]{1,64}$/
 const MAX_TEXT = 256
-/** A terabit per second for two hours: beyond it sums would not fit their fields some day. */
-const MAX_COUNT = 2 ** 50
 const REASON = /^[a-z_]{1,40}$/
 const MAX_REASONS = 64
 /** The kernel's three maps of rules hold 4096 each. */
@@ -69,27 +67,10 @@ export function checkInterfaces(table: InterfaceTable): void {
 }
 
 export function checkBatch(batch: FlowBatch): void {
-  if (batch.bootId < 1 || batch.seq < 1) {
-    throw invalid('bad_batch', 'FD_BATCH: boot_id and seq must be at least 1')
-  }
-  const { length } = batch.records
-  if (length % RECORD_SIZE !== 0 || length > MAX_BATCH_RECORDS * RECORD_SIZE) {
-    throw invalid(
-      'bad_batch',
-      `FD_BATCH: ${length} bytes are not 0-${MAX_BATCH_RECORDS} records of ${RECORD_SIZE} bytes`,
-    )
-  }
-  if (batch.lost && (length > 0 || batch.lost.reason.length > MAX_TEXT)) {
-    throw invalid('bad_batch', 'FD_BATCH: lost is for a batch without records, and gives a short reason')
-  }
-  if (batch.lost && Math.max(batch.lost.records, batch.lost.packets, batch.lost.bytes) > MAX_COUNT) {
-    throw invalid('bad_batch', 'FD_BATCH: lost counts more than an epoch can hold')
-  }
-  if (batch.ledgers.length > 256) throw invalid('bad_batch', 'FD_BATCH: more than 256 ledgers')
-  for (const { iface, ...counts } of batch.ledgers) {
-    if (iface > 255 || Object.values(counts).some((count) => count > MAX_COUNT))
-      throw invalid('bad_batch', 'FD_BATCH: a ledger counts more than an epoch can hold')
-  }
+  const trouble = batchTrouble(batch)
+  if (!trouble) return
+  const { bootId, seq } = batch
+  throw invalid('bad_batch', `FD_BATCH: ${trouble}`, { kind: 'batch', bootId, seq })
 }
 
 /** It is kept until the next comes, and its reasons become labels. */
@@ -107,14 +88,6 @@ export function checkHeartbeat(heartbeat: Heartbeat): void {
 }
 
 export function checkDeltas(deltas: HostDeltas): void {
-  for (const totals of [deltas.incoming, deltas.outgoing]) {
-    if (totals && Math.max(totals.packets, totals.bytes, totals.flows) > MAX_COUNT)
-      throw invalid('bad_deltas', 'FD_DELTAS: totals above what any link carries')
-  }
-  if (deltas.entries.length % DELTA_SIZE !== 0) {
-    throw invalid(
-      'bad_deltas',
-      `FD_DELTAS: ${deltas.entries.length} bytes are not entries of ${DELTA_SIZE} bytes`,
-    )
-  }
+  const trouble = deltasTrouble(deltas)
+  if (trouble) throw invalid('bad_deltas', `FD_DELTAS: ${trouble}`, { kind: 'deltas', seq: deltas.seq })
 }

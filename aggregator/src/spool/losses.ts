@@ -3,7 +3,7 @@ import type { RecordSums } from '@flowdam/proto'
 
 /** Flow detail that agents gave up (as their batches say), and that this spool did. */
 export const LOSS_REASONS = {
-  agent: ['queue_full', 'spool_slow', 'spool_failed', 'spool_full', 'spool_damaged', 'other'],
+  agent: ['queue_full', 'spool_slow', 'spool_failed', 'spool_full', 'spool_damaged', 'refused', 'other'],
   spool: ['full', 'queue_full'],
 } as const
 

@@ -5,9 +5,10 @@ import {
   type FlowBatch,
   type Hello,
   IngestServiceClient,
+  IngestServiceService,
   PROTOCOL_VERSION,
   RECORD_SIZE,
-  type StreamRequest,
+  StreamRequest,
   type StreamResponse,
   type Welcome,
 } from '@flowdam/proto'
@@ -40,6 +41,8 @@ export class TestAgent {
   #waiters: (() => void)[] = []
   #error: ServiceError | undefined
   #config: Config | undefined
+  /** Sent instead of the next message. */
+  #raw: Uint8Array | undefined
 
   constructor(options: TestAgentOptions) {
     this.#options = options
@@ -63,7 +66,13 @@ export class TestAgent {
       'grpc-node.flow_control_window': 8 << 20,
       'grpc.max_send_message_length': 64 << 20,
     })
-    const call = this.#client.stream()
+    const { path, responseDeserialize } = IngestServiceService.stream
+    const serialize = (request: StreamRequest) => {
+      const raw = this.#raw
+      this.#raw = undefined
+      return Buffer.from(raw ?? StreamRequest.encode(request).finish())
+    }
+    const call = this.#client.makeBidiStreamRequest(path, serialize, responseDeserialize)
     this.#call = call
     const welcome = await new Promise<Welcome>((resolve, reject) => {
       call.on('data', ({ message }: StreamResponse) => {
@@ -137,6 +146,12 @@ export class TestAgent {
   /** Anything, as it is. */
   write(request: StreamRequest): boolean {
     return this.#call?.write(request) ?? false
+  }
+
+  /** A message that is no StreamRequest, or not a whole one. */
+  writeBytes(bytes: Uint8Array): void {
+    this.#raw = bytes
+    this.write({ message: undefined })
   }
 
   /** The next batch; waits while the window is full. Does nothing but keep it when the stream is broken. */

@@ -2,12 +2,14 @@
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FlowdamError } from '@flowdam/common'
+import { describeError, FlowdamError } from '@flowdam/common'
 import type { FlowBatch } from '@flowdam/proto'
+import { type Damage, joined, namesBetween, noSums, salvageSums } from './damage.js'
 import {
   decodeFrame,
   decodeMeta,
   encodeFrame,
+  type Found,
   FRAME_HEADER,
   type FrameSpan,
   frameBytes,
@@ -54,6 +56,8 @@ export interface FoundBatch {
 export class DiskSpool {
   /** Bytes cut off at the start: written in part when the process or the machine died. */
   tornBytes = 0
+  /** What the start found that is no batch any more. */
+  readonly damages: Damage[] = []
   readonly #options: DiskSpoolOptions
   readonly #segments = new Map<number, Segment>()
   #next = 1
@@ -216,40 +220,73 @@ export class DiskSpool {
   }
 
   #recover(): FoundBatch[] {
+    this.damages.length = 0
     const found = new Map<string, FoundBatch>()
-    const numbers = readdirSync(this.#options.folder)
-      .map((name) => Number(/^(\d{10})\.seg$/.exec(name)?.[1] ?? 0))
-      .filter((number) => number > 0)
-      .sort((a, b) => a - b)
-    for (const number of numbers) {
-      const segment = this.#segment(number)
-      this.#next = number + 1
-      for (const { batch, ...span } of this.#scan(segment)) {
-        const name = `${batch.bootId}/${batch.seq}`
-        const before = found.get(name)
-        if (before) count(before.place, -1)
+    let before: FlowBatch | undefined
+    /** Whose names the next frame will say. */
+    let unnamed: Damage[] = []
+    for (const segment of this.#existing()) {
+      for (const one of this.#tryScan(segment)) {
+        if (Buffer.isBuffer(one)) {
+          unnamed.push({ where: segment.path, sums: salvageSums(one), names: [], content: one })
+          continue
+        }
+        const { batch, ...span } = one
+        this.damages.push(...joined(unnamed, namesBetween(before, batch)))
+        unnamed = []
+        before = batch
+        const earlier = found.get(nameOf(batch))
+        if (earlier) count(earlier.place, -1)
         const place = { segment, ...span }
         count(place, 1)
-        found.set(name, { batch, place })
+        found.set(nameOf(batch), { batch, place })
       }
     }
+    this.damages.push(...joined(unnamed, []))
+    // What was written again later is not missing.
+    for (const damage of this.damages) damage.names = damage.names.filter((name) => !found.has(nameOf(name)))
     for (const segment of [...this.#segments.values()]) if (segment.live === 0) this.#remove(segment)
     return [...found.values()].sort((a, b) => a.batch.bootId - b.batch.bootId || a.batch.seq - b.batch.seq)
   }
 
-  #scan(segment: Segment) {
+  #existing(): Segment[] {
+    const numbers = readdirSync(this.#options.folder)
+      .map((name) => Number(/^(\d{10})\.seg$/.exec(name)?.[1] ?? 0))
+      .filter((number) => number > 0)
+      .sort((a, b) => a - b)
+    this.#next = (numbers.at(-1) ?? 0) + 1
+    return numbers.map((number) => this.#segment(number))
+  }
+
+  /** A file that cannot be read is left as it is; the others are not worse for it. */
+  #tryScan(segment: Segment): Found[] {
+    try {
+      return this.#scan(segment)
+    } catch (error) {
+      this.#segments.delete(segment.number)
+      const where = `${segment.path} (${describeError(error)})`
+      this.damages.push({ where, sums: noSums(), names: [], content: Buffer.alloc(0) })
+      return []
+    }
+  }
+
+  #scan(segment: Segment): Found[] {
     const fd = openSync(segment.path, 'r+')
     try {
       const { size } = fstatSync(fd)
-      const { frames, validBytes } = scanFrames(fd, size)
+      const { found, validBytes } = scanFrames(fd, size)
       if (validBytes < size) ftruncateSync(fd, validBytes)
       this.tornBytes += size - validBytes
       segment.bytes = validBytes
-      return frames
+      return found
     } finally {
       closeSync(fd)
     }
   }
+}
+
+function nameOf({ bootId, seq }: { bootId: number; seq: number }): string {
+  return `${bootId}/${seq}`
 }
 
 function count({ segment, recordBytes }: Place, by: 1 | -1): void {

@@ -85,23 +85,64 @@ export interface FoundFrame extends FrameSpan {
   batch: FlowBatch
 }
 
-/** The frames of a segment up to the first that is torn, and where that begins. Records are not looked at. */
-export function scanFrames(fd: number, size: number): { frames: FoundFrame[]; validBytes: number } {
-  const frames: FoundFrame[] = []
+/** What is in a segment, in order: frames, and stretches that were frames once: they have frames behind them, or are whole. */
+export type Found = FoundFrame | Buffer
+
+/** Reads a segment up to where it is torn. Records are not looked at. */
+export function scanFrames(fd: number, size: number): { found: Found[]; validBytes: number } {
+  const found: Found[] = []
   let offset = 0
   while (offset + FRAME_HEADER <= size) {
-    const header = readAt(fd, offset, FRAME_HEADER)
-    if (header.length < FRAME_HEADER || header.readUInt32LE(0) !== MAGIC) break
-    const span = { offset, metaBytes: header.readUInt32LE(8), recordBytes: header.readUInt32LE(12) }
-    const sane = span.metaBytes <= MOST_META && span.recordBytes <= MAX_BATCH_RECORDS * RECORD_SIZE
-    if (!sane || span.recordBytes % RECORD_SIZE !== 0 || offset + frameBytes(span) > size) break
-    const batch = decodeMeta(readAt(fd, offset, FRAME_HEADER + span.metaBytes))
-    if (!batch) break
-    const { packets = 0, bytes = 0 } = batch.lost ?? {}
-    frames.push({ ...span, packets, bytes, batch: { ...batch, ledgers: [] } })
-    offset += frameBytes(span)
+    let frame = frameAt(fd, offset, size)
+    if (!frame) {
+      frame = nextFrame(fd, offset + 1, size)
+      const end = frame?.offset ?? endOfLast(fd, offset, size)
+      if (end === undefined) break
+      found.push(readAt(fd, offset, end - offset))
+      offset = end
+    }
+    if (!frame) break
+    found.push(frame)
+    offset = frame.offset + frameBytes(frame)
   }
-  return { frames, validBytes: offset }
+  return { found, validBytes: offset }
+}
+
+/** Lengths that a header can have. */
+function spanAt(fd: number, offset: number, size: number) {
+  const header = readAt(fd, offset, FRAME_HEADER)
+  if (header.length < FRAME_HEADER || header.readUInt32LE(0) !== MAGIC) return undefined
+  const span = { offset, metaBytes: header.readUInt32LE(8), recordBytes: header.readUInt32LE(12) }
+  const sane = span.metaBytes <= MOST_META && span.recordBytes <= MAX_BATCH_RECORDS * RECORD_SIZE
+  if (!sane || span.recordBytes % RECORD_SIZE !== 0 || offset + frameBytes(span) > size) return undefined
+  return span
+}
+
+/** Where the file's last frame ends, if it is all there though damaged: what is torn is shorter than its header says. */
+function endOfLast(fd: number, offset: number, size: number): number | undefined {
+  const span = spanAt(fd, offset, size)
+  return span && offset + frameBytes(span) === size ? size : undefined
+}
+
+function frameAt(fd: number, offset: number, size: number): FoundFrame | undefined {
+  const span = spanAt(fd, offset, size)
+  if (!span) return undefined
+  const batch = decodeMeta(readAt(fd, offset, FRAME_HEADER + span.metaBytes))
+  if (!batch) return undefined
+  const { packets = 0, bytes = 0 } = batch.lost ?? {}
+  return { ...span, packets, bytes, batch: { ...batch, ledgers: [] } }
+}
+
+/** The first whole frame from here on. */
+function nextFrame(fd: number, from: number, size: number): FoundFrame | undefined {
+  const rest = readAt(fd, from, size - from)
+  const magic = Buffer.alloc(4)
+  magic.writeUInt32LE(MAGIC)
+  for (let at = rest.indexOf(magic); at >= 0; at = rest.indexOf(magic, at + 1)) {
+    const frame = frameAt(fd, from + at, size)
+    if (frame) return frame
+  }
+  return undefined
 }
 
 function readAt(fd: number, offset: number, bytes: number): Buffer {

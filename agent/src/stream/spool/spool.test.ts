@@ -7,6 +7,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -19,11 +20,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLogger } from '@flowdam/common'
-import { type FlowBatch, RECORD_SIZE, RecordOffset } from '@flowdam/proto'
+import { type FlowBatch, RECORD_SIZE, RecordOffset, sumRecords } from '@flowdam/proto'
 import fc from 'fast-check'
 import { BatchQueue } from '../batch-queue.js'
 import type { QueueDropReason } from '../queue-drops.js'
 import { DiskSpool } from './disk-spool.js'
+import { type FoundFrame, frameBytes, scanFrames } from './frame.js'
 
 const log = createLogger('test')
 log.level = 'silent'
@@ -194,6 +196,73 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 60_000 
     )
     assert.equal(again.dropped.spool_damaged, 10)
     assert.equal(again.records, 20)
+  })
+
+  it('has all but the batch that is damaged, wherever, and counts that one exactly, under its name', async () => {
+    const batches = Array.from({ length: 6 }, (_, i) => batchOf(5, i + 1, 10 + i))
+    const queue = queueOf({ memory: 1 << 20 })
+    for (const batch of batches) queue.push(batch)
+    await queue.stop(1000)
+    const [name = ''] = segments()
+    const whole = readFileSync(join(folder, name))
+    const frames = scanFrames(openSync(join(folder, name), 'r'), whole.length).found as FoundFrame[]
+    assert.equal(frames.length, 6)
+    await fc.assert(
+      fc.asyncProperty(
+        // One damage inside one frame with others behind it: a byte, or a whole sector.
+        fc.integer({ min: 0, max: 4 }),
+        fc.integer({ min: 0, max: 10_000 }),
+        fc.constantFrom(1, 2, 16, 512),
+        fc.integer({ min: 1, max: 255 }),
+        async (which, where, length, mask) => {
+          const { offset } = frames[which] as FoundFrame
+          const size = frameBytes(frames[which] as FoundFrame)
+          const from = offset + (where % size)
+          const bytes = Buffer.from(whole)
+          for (let at = from; at < Math.min(from + length, offset + size); at++) {
+            bytes[at] = (bytes[at] as number) ^ mask
+          }
+          const at = mkdtempSync(join(folder, 'p'))
+          writeFileSync(join(at, name), bytes)
+          const again = queueOf({ memory: 1 << 20, at })
+          const sent = await sendAll(again)
+          assert.deepEqual(
+            sent.map(({ seq, records }) => [seq, records.length > 0]),
+            batches.map(({ seq }) => [seq, seq !== which + 1]),
+          )
+          const { records } = batches[which] as FlowBatch
+          const rest = sent[which]
+          const hit = (first: number, behind: number) =>
+            from < offset + behind && Math.min(from + length, offset + size) > offset + first
+          const recordsAt = size - records.length
+          // Who has damaged both copies of the sums, or all that says where the records are, has hidden them.
+          const told = !(hit(0, recordsAt) && hit(recordsAt, size)) && !(hit(8, 16) && hit(16, 20))
+          if (told) assert.deepEqual(rest?.lost, { ...sumRecords(records), reason: 'spool_damaged' })
+          const lost = rest?.lost
+          assert.deepEqual(
+            [
+              again.dropped.spool_damaged,
+              again.droppedPackets.spool_damaged,
+              again.droppedBytes.spool_damaged,
+            ],
+            [lost?.records, lost?.packets, lost?.bytes],
+          )
+          await again.stop(1000)
+        },
+      ),
+      { numRuns: 150 },
+    )
+  })
+
+  it('goes on without a file that cannot be read', async () => {
+    const queue = queueOf({ memory: 1 << 20 })
+    queue.push(batchOf(5, 1, 10))
+    await queue.stop(1000)
+    mkdirSync(join(folder, '0000000009.seg'))
+    const again = queueOf({ memory: 1 << 20 })
+    assert.deepEqual([names(await sendAll(again)), again.spoolFailing], [['5/1'], false])
+    again.push(batchOf(5, 2, 10))
+    await settled(() => again.durableSeq === 2)
   })
 
   it('at its limit gives up the oldest detail, counts it, and keeps the ledgers', async () => {
