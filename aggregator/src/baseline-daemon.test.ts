@@ -23,7 +23,7 @@ ban: { enabled: false }
 `
 
 // The limit is for a hang only.
-describe('baselines of the daemon', { timeout: 180_000 }, () => {
+describe('baselines of the daemon', { timeout: 300_000 }, () => {
   const daemon = new TestDaemon()
   const clients: Client[] = []
   let agent: DeltaAgent | undefined

@@ -50,7 +50,7 @@ hooks:
 const FLOOD = (address: string) => [delta(address, 10_000, 600_000)]
 
 // The limit is for a hang only.
-describe('flowdam-aggregator', { timeout: 180_000 }, () => {
+describe('flowdam-aggregator', { timeout: 300_000 }, () => {
   const daemon = new TestDaemon()
   let agent: DeltaAgent
   let grpc: string

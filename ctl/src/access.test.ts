@@ -10,7 +10,7 @@ import { after, before, describe, it } from 'node:test'
 import { FakeAggregator } from './testing/fake-aggregator.js'
 import { runCommand, startCommand } from './testing/run-command.js'
 
-describe('flowdam and tokens', { timeout: 120_000 }, () => {
+describe('flowdam and tokens', { timeout: 300_000 }, () => {
   const aggregator = new FakeAggregator()
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-ctl-'))
   const on = (args: string[], env: NodeJS.ProcessEnv = {}) =>

@@ -21,7 +21,8 @@ type UnaryMethod<Request, Response> = (
   callback: (error: ServiceError | null, response: Response) => void,
 ) => ClientUnaryCall
 
-const DEADLINE_MS = 10_000
+/** For a hang only. */
+const DEADLINE_MS = 60_000
 
 /** The aggregator's public API, as an integrator would use it: generated clients, nothing else. */
 export class Api {

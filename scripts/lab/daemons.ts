@@ -100,6 +100,9 @@ export class Daemons {
   /** Also after it was killed. Returns when it counts on every interface. */
   async startAgent(): Promise<Agent> {
     if (!this.#agent.running) this.#agent = this.#daemon('agent')
+    await waitFor('the agent before it to be gone', async () => {
+      return (await this.api.listAgents()).agents.every(({ connected }) => !connected)
+    })
     this.#agent.start()
     return await waitFor('the agent to count', async () => {
       this.#mustRun(this.#agent)
@@ -121,15 +124,11 @@ export class Daemons {
   }
 
   async #ready(): Promise<GetStatusResponse> {
-    return await waitFor(
-      'the aggregator to answer',
-      async () => {
-        this.#mustRun(this.aggregator)
-        const status = await this.api.getStatus().catch(() => undefined)
-        return status?.store?.state === 'ok' ? status : undefined
-      },
-      60_000,
-    )
+    return await waitFor('the aggregator to answer', async () => {
+      this.#mustRun(this.aggregator)
+      const status = await this.api.getStatus().catch(() => undefined)
+      return status?.store?.state === 'ok' ? status : undefined
+    })
   }
 
   #mustRun(daemon: LabProcess): void {

@@ -25,7 +25,8 @@ export interface ProcessEnd {
   signal: NodeJS.Signals | null
 }
 
-const STOP_MS = 10_000
+/** Longer than a busy machine needs for what a clean stop writes: a daemon that is killed leaves its database behind. */
+const STOP_MS = 60_000
 
 /** A program that runs beside the lab, most often in a namespace. In a session of its own: the lab ends it, not Ctrl-C. */
 export class LabProcess {

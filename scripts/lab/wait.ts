@@ -2,6 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 const POLL_MS = 50
+/** Far beyond what anything takes on a machine that is busy with other things. */
+const LIMIT_MS = 120_000
 
 /**
  * Asks again and again until the answer is neither undefined nor false. Conditions are awaited, never slept for; the limit only ends
@@ -10,7 +12,7 @@ const POLL_MS = 50
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
-  limitMs = 30_000,
+  limitMs = LIMIT_MS,
   pollMs = POLL_MS,
 ): Promise<T> {
   const end = performance.now() + limitMs

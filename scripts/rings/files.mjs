@@ -16,13 +16,13 @@ export const RINGS = {
     what: 'no root, no network',
     folders: WORKSPACES.map((name) => join(name, 'dist')),
     concurrency: 2,
-    limitS: 180,
+    limitS: 400,
   },
   scenarios: {
     what: 'generated traffic through detector, bans and attack records',
     folders: [inTest('scenarios')],
     concurrency: 2,
-    limitS: 180,
+    limitS: 400,
   },
   kernel: {
     what: 'programs in the real kernel',

@@ -24,6 +24,9 @@
 #define BURST 64
 /* Shorter bursts than this would only cost system calls. */
 #define BURST_SECONDS 0.001
+/* What a busy machine keeps us from sending for longer than this is not made up for: a burst of it
+ * would be a rate that nobody asked for, and could cross a threshold above the one asked for. */
+#define CATCH_UP_SECONDS 0.02
 /* The packets in flight stay below the default queue of 1000, so that the socket waits and the
  * queue never drops. */
 #define SEND_BUFFER (256 * 1024)
@@ -201,6 +204,7 @@ int send_traffic(const struct options *options, struct flow *flows, struct resul
 	int fd = open_socket(options);
 	int error = fd < 0 ? errno : 0;
 	double started = now_s();
+	double forgone = 0;
 
 	result->started_unix_ms = unix_ms();
 	while (!stopped && !error) {
@@ -210,8 +214,13 @@ int send_traffic(const struct options *options, struct flow *flows, struct resul
 		if (options->duration_s > 0 && elapsed >= options->duration_s)
 			break;
 		if (options->rate > 0) {
-			double due = packets_due(options, elapsed) - result->packets;
+			double due = packets_due(options, elapsed - forgone) - result->packets;
+			double late = due / options->rate - fmax(CATCH_UP_SECONDS, 2 * pause);
 
+			if (late > 0) {
+				forgone += late;
+				due -= late * options->rate;
+			}
 			if (due < 1) {
 				sleep_s(pause);
 				continue;

@@ -16,7 +16,7 @@ const TOKENS = { read: 'r'.repeat(40), operate: 'o'.repeat(40), admin: 'a'.repea
 const ADD = 'flowdam.v1.BanService/AddBan'
 const LIST = 'flowdam.v1.BanService/ListBans'
 
-describe('the API and a Python client', { timeout: 180_000 }, () => {
+describe('the API and a Python client', { timeout: 800_000 }, () => {
   const daemon = new TestDaemon()
   const code = new PythonCode()
   const clients: PythonClient[] = []

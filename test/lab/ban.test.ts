@@ -9,6 +9,7 @@ import { waitFor } from '@flowdam/scripts/lab/wait'
 
 const THRESHOLD_PPS = 10_000
 const FLOOD_PPS = 5 * THRESHOLD_PPS
+/** Much longer than it takes to be banned. */
 const SECONDS = 4
 
 const VICTIMS = [
@@ -32,10 +33,10 @@ describe('a flood at 5 × the threshold', () => {
         const monitor = lab.router.watch((change) => timeline.routeChanged(change))
         try {
           const args = ['--profile', profile, '--victim', address, '--rate', String(FLOOD_PPS)]
-          const flood = lab.send({ from: 'internet', args: [...args, '--duration', String(SECONDS)] })
+          const flood = lab.send({ from: 'internet', args })
           await waitFor(`the route of ${prefix}`, () => timeline.has('route present'))
           route = await lab.router.route(prefix)
-          const report = await flood.ended()
+          const report = await flood.stop()
           timeline.mark('flood started', report.started_unix_ms)
           timeline.mark('flood stopped', report.ended_unix_ms)
           await waitFor(`no route of ${prefix}`, () => timeline.has('route gone'))
@@ -94,7 +95,7 @@ describe('a flood at 5 × the threshold', () => {
         assert.equal(ban.state, 'unbanned')
       })
 
-      it('is banned well before it ends', () => {
+      it('is banned soon', () => {
         const at = timeline.events().find(({ event }) => event === 'ban decided')?.atMs
         assert.ok(at !== undefined && at < SECONDS * 1000, `banned after ${at} ms`)
       })
@@ -102,7 +103,8 @@ describe('a flood at 5 × the threshold', () => {
   }
 })
 
-describe('the same traffic under the threshold, for as long', () => {
+describe('the same traffic under the threshold', () => {
+  const PACKETS = FLOOD_PPS * SECONDS
   const lab = new Lab({ thresholdPps: FLOOD_PPS * 1.5, bgp: false })
   before(() => lab.start())
   after(() => lab.stop())
@@ -111,13 +113,12 @@ describe('the same traffic under the threshold, for as long', () => {
     const { api } = lab.daemons
     for (const { address, profile } of VICTIMS) {
       const args = ['--profile', profile, '--victim', address, '--rate', String(FLOOD_PPS)]
-      const traffic = lab.send({ from: 'internet', args: [...args, '--duration', String(SECONDS)] })
-      const { packets } = await traffic.ended()
-      assert.ok(packets > FLOOD_PPS * SECONDS * 0.8, `only ${packets} packets were sent`)
+      const traffic = lab.send({ from: 'internet', args: [...args, '--count', String(PACKETS)] })
+      await traffic.ended()
     }
     await waitFor('the packets in the ledger', async () => {
       const { ledger } = await api.getStatus()
-      return (ledger?.seenPackets ?? 0) > 1.5 * FLOOD_PPS * SECONDS ? true : undefined
+      return ledger?.seenPackets === VICTIMS.length * PACKETS
     })
     assert.deepEqual((await api.listBans(true)).bans, [])
   })

@@ -9,9 +9,14 @@ import { waitFor } from '@flowdam/scripts/lab/wait'
 
 /** Ids of links and programs that a process holds, from what the kernel says about its files. */
 function heldBy(pid: number): { links: string[]; programs: string[] } {
-  const files = readdirSync(`/proc/${pid}/fdinfo`).map((fd) =>
-    readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'),
-  )
+  const files = readdirSync(`/proc/${pid}/fdinfo`).map((fd) => {
+    try {
+      return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')
+    } catch {
+      // It has closed this one meanwhile; links and programs it keeps open.
+      return ''
+    }
+  })
   const ids = (name: string) =>
     files.flatMap((text) => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(text)?.[1] ?? [])
   return { links: ids('link_id'), programs: ids('prog_id') }

@@ -18,7 +18,7 @@ const BATCH = 1000
 const LOADERS = 3
 const DAY_MS = 86_400_000
 
-describe('batching', { timeout: 120_000 }, () => {
+describe('batching', { timeout: 800_000 }, () => {
   const path = mkdtempSync(join(tmpdir(), 'flowdam-batching-'))
   const engine = new EmbeddedEngine({ path: join(path, 'clickhouse'), memoryBytes: 2e9, log: quietLog() })
   const config = zStore.parse({

@@ -13,7 +13,7 @@ import { NO_SMALL_DISK, SmallDisk } from './faults/small-disk.js'
 const BATCHES = 40
 
 // The limit is for a hang only.
-describe('a disk that is full', { skip: NO_SMALL_DISK, timeout: 180_000 }, () => {
+describe('a disk that is full', { skip: NO_SMALL_DISK, timeout: 800_000 }, () => {
   for (const { title, everything } of [
     { title: 'below the spool', everything: false },
     { title: 'below the spool, the database and the journal of bans', everything: true },

@@ -55,7 +55,7 @@ class Faulty implements Engine {
   query: Engine['query'] = (sql, params, limits) => this.inner.query(sql, params, limits)
 }
 
-describe('a segment is stored exactly once', { timeout: 120_000 }, () => {
+describe('a segment is stored exactly once', { timeout: 800_000 }, () => {
   const path = mkdtempSync(join(tmpdir(), 'flowdam-once-'))
   const config = zStore.parse({ engine: 'embedded', path })
   const drops = new DropCounter()

@@ -37,7 +37,7 @@ const COLUMNS: Record<string, string[]> = {
   total_metrics_ipv6: ['direction', 'flows', 'packets', 'bits', ...TOTAL],
 }
 
-describe('the tables of FastNetMon', { timeout: 120_000 }, () => {
+describe('the tables of FastNetMon', { timeout: 800_000 }, () => {
   const path = mkdtempSync(join(tmpdir(), 'flowdam-fastnetmon-'))
   const engine = new EmbeddedEngine({ path, memoryBytes: 2e9, log: quietLog() })
   const networks = ['203.0.113.0/24', '198.51.100.0/24', '2001:db8::/32'].map(parsePrefix)

@@ -57,7 +57,7 @@ async function spoolIsEmpty(address: string): Promise<void> {
 }
 
 // The limit is for a hang only.
-describe('kill -9 while writing', { timeout: 300_000 }, () => {
+describe('kill -9 while writing', { timeout: 800_000 }, () => {
   it(`after ${FAULTS} faults (seed ${SEED}) rows = records, packets and bytes too`, async (t) => {
     const daemon = new TestDaemon()
     t.after(() => daemon.cleanUp())

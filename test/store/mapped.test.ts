@@ -16,7 +16,7 @@ import { NO_SERVER, TestServer } from './clickhouse-server.js'
 
 const BATCH = 2000
 
-describe('a table of their own on an old server', { skip: NO_SERVER, timeout: 300_000 }, () => {
+describe('a table of their own on an old server', { skip: NO_SERVER, timeout: 800_000 }, () => {
   const server = new TestServer()
   const path = mkdtempSync(join(tmpdir(), 'flowdam-mapped-'))
   const sent = { rows: 0, packets: 0, bytes: 0 }

@@ -15,7 +15,7 @@ import { ModernServer } from './faults/modern-server.js'
 const ROUNDS = 5
 const AT_ONCE = 4
 
-describe('migrations', { timeout: 120_000 }, () => {
+describe('migrations', { timeout: 800_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-migrations-'))
   const server = new ModernServer(folder)
   before(() => server.start())

@@ -20,7 +20,7 @@ const HOUR_MS = 3_600_000
 /** Two hours ago, so that minutes and hours are over; 30 s before an hour begins. */
 const THEN = Math.floor(Date.now() / HOUR_MS - 2) * HOUR_MS - 30_000
 
-describe('sums of minutes and hours', { timeout: 180_000 }, () => {
+describe('sums of minutes and hours', { timeout: 800_000 }, () => {
   const path = mkdtempSync(join(tmpdir(), 'flowdam-rollups-'))
   const config = zStore.parse({ engine: 'embedded', path, spool: { segment_age: '50ms' } })
   let engine: EmbeddedEngine

@@ -18,7 +18,7 @@ const BATCHES = 128
 const SPOOL_BYTES = 1_024_000
 
 // The limit is for a hang only.
-describe('a spool that is full', { timeout: 180_000 }, () => {
+describe('a spool that is full', { timeout: 800_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-full-'))
   const server = new ModernServer(folder)
   let proxy: FaultProxy

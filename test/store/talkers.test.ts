@@ -18,7 +18,7 @@ import { Direction, type TopTalkersRequest } from '@flowdam/proto'
 const HOUR_MS = 3_600_000
 const THIS_HOUR = Math.floor(Date.now() / HOUR_MS) * HOUR_MS
 
-describe('top talkers', { timeout: 180_000 }, () => {
+describe('top talkers', { timeout: 800_000 }, () => {
   const path = mkdtempSync(join(tmpdir(), 'flowdam-talkers-'))
   const config = zStore.parse({ engine: 'embedded', path, spool: { segment_age: '50ms' } })
   let half: DataHalf

@@ -19,7 +19,7 @@ import { NO_SERVER, TestServer } from './clickhouse-server.js'
 const BATCH = 2000
 const SUMS = 'count(), sum(packets), sum(bytes)'
 
-describe('two servers as two shards', { skip: NO_SERVER, timeout: 300_000 }, () => {
+describe('two servers as two shards', { skip: NO_SERVER, timeout: 800_000 }, () => {
   const servers = [new TestServer(), new TestServer()] as const
   const [first, second] = servers
   const path = mkdtempSync(join(tmpdir(), 'flowdam-shards-'))

@@ -42,7 +42,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop()
 })
 
-describe('a path that swallows bytes', { timeout: 60_000 }, () => {
+describe('a path that swallows bytes', { timeout: 800_000 }, () => {
   it('is found by the agent, idle or sending, and by the aggregator, within ten seconds', async (test) => {
     const [idle, sending, gone] = await Promise.all([path(), path(), path()])
     for (const { proxy } of [idle, sending, gone]) proxy.freeze()

@@ -17,7 +17,7 @@ import { waitFor } from '@flowdam/scripts/lab/wait'
 import { DelayProxy } from '@flowdam/scripts/net/delay-proxy'
 import { log, Receiver, Sender } from './stand.js'
 
-describe('a batch that comes again is stored once', { timeout: 60_000 }, () => {
+describe('a batch that comes again is stored once', { timeout: 800_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-duplicates-'))
   let disk: TestDisk
   let flows: ReturnType<typeof newFlowCounters>

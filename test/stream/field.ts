@@ -150,7 +150,7 @@ export class Field {
     what: string,
     daemon: Daemon,
     holds: (value: (name: string) => number) => boolean,
-    limitMs = 60_000,
+    limitMs?: number,
   ): Promise<void> {
     await waitFor(
       what,

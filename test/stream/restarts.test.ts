@@ -20,7 +20,7 @@ const SEED = Number(process.env['FLOWDAM_CHAOS_SEED'] ?? Date.now() % 2 ** 31)
 const FLOWS = 50
 const RECORDS = 100
 
-describe(`new boots: ${FAULTS} faults, seed ${SEED}`, { timeout: 600_000 }, () => {
+describe(`new boots: ${FAULTS} faults, seed ${SEED}`, { timeout: 800_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-chaos-'))
   const daemon = new TestDaemon()
   const sent = new Map<string, number>()

@@ -14,7 +14,7 @@ import { AGGREGATOR_PORT, type Daemon, Field } from './field.js'
 const REFUSED = 'flowdam_dropped_total{stage="ingest",reason="certificate"}'
 const FAILED = 'flowdam_agent_connect_failures_total{reason="tls"}'
 
-describe('mTLS between the daemons', { timeout: 300_000 }, () => {
+describe('mTLS between the daemons', { timeout: 800_000 }, () => {
   const field = new Field()
 
   const at = (...parts: string[]) => join(field.network.folder, 'tls', ...parts)

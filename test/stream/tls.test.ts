@@ -16,7 +16,7 @@ import { waitFor } from '@flowdam/scripts/lab/wait'
 import { credentials } from '@grpc/grpc-js'
 import { log, Receiver, Sender } from './stand.js'
 
-describe('certificates', { timeout: 120_000 }, () => {
+describe('certificates', { timeout: 800_000 }, () => {
   let folder: string
   let one: Receiver
   let tls: ServerTls

@@ -13,7 +13,7 @@ const DROPPED = `flowdam_agent_drop_rule_packets{prefix="${VICTIM}/32"}`
 const KNOWN = { networks: CUSTOMER_NETWORKS.length, rules: 1, export_interval: 300, detect_interval: 50 }
 const ALONE = 'goes on as the aggregator said last'
 
-describe('configuration from the centre', { timeout: 240_000 }, () => {
+describe('configuration from the centre', { timeout: 800_000 }, () => {
   const field = new Field()
   const sent: TrafficReport[] = []
   // Its own file would have it export once a minute, knows no networks, and keeps nothing pinned.

@@ -90,7 +90,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop()
 })
 
-describe('a newer agent and this aggregator', { timeout: 60_000 }, () => {
+describe('a newer agent and this aggregator', { timeout: 800_000 }, () => {
   it('both say who must be upgraded, it is counted, and the agent comes back slowly', async () => {
     const one = await receiver()
     const agent = sender({ targets: [one.address], protocolVersion: NEWER })
@@ -145,7 +145,7 @@ describe('a newer agent and this aggregator', { timeout: 60_000 }, () => {
   })
 })
 
-describe('this agent and a newer aggregator', { timeout: 60_000 }, () => {
+describe('this agent and a newer aggregator', { timeout: 800_000 }, () => {
   it('that refuses it: its words are what the operator reads, and the agent comes back slowly', async () => {
     const words = 'FD_PROTOCOL_VERSION: version 1 is no longer spoken here; upgrade the agent'
     const newer = await newerAggregator((call) =>

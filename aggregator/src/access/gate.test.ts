@@ -134,7 +134,7 @@ const ADD = '/flowdam.v1.BanService/AddBan'
 const LIST = '/flowdam.v1.BanService/ListBans'
 const WATCH = '/flowdam.v1.BanService/WatchBans'
 
-describe('the gate', { timeout: 120_000 }, () => {
+describe('the gate', { timeout: 300_000 }, () => {
   let folder: string
   let tokens: string
   let s: Stand | undefined

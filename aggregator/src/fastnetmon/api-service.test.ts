@@ -16,7 +16,7 @@ import { TestDaemon } from '../testing/daemon.js'
 
 const ADDRESS = '203.0.113.10'
 
-describe("FastNetMon's service beside an API with tokens", { timeout: 120_000 }, () => {
+describe("FastNetMon's service beside an API with tokens", { timeout: 300_000 }, () => {
   const daemon = new TestDaemon()
   let client: Client
 

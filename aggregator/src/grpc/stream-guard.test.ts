@@ -45,7 +45,7 @@ function hello(agentId: string, hostname = ''): Buffer {
   return frame(StreamRequest.encode({ message: { $case: 'hello', value } }).finish())
 }
 
-describe('stream guard', { timeout: 30_000 }, () => {
+describe('stream guard', { timeout: 300_000 }, () => {
   const log = quietLog()
   let directory: string
   let drops: DropCounter

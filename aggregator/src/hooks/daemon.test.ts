@@ -14,7 +14,7 @@ import { DeltaAgent, delta } from '../testing/delta-agent.js'
 const GOBGP = fileURLToPath(new URL('../../../scripts/hooks/gobgp', import.meta.url))
 
 // The limit is for a hang only.
-describe('hooks of the real daemon', { timeout: 120_000 }, () => {
+describe('hooks of the real daemon', { timeout: 300_000 }, () => {
   const daemon = new TestDaemon()
   const gone = join(daemon.folder, 'gone.sh')
   const plain = join(daemon.folder, 'plain.sh')

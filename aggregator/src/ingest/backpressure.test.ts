@@ -26,7 +26,7 @@ import { IngestServer } from './server.js'
 const QUEUE = 4 << 20
 const BATCH = 4096
 
-describe('a disk that stands still', { timeout: 60_000 }, () => {
+describe('a disk that stands still', { timeout: 300_000 }, () => {
   const log = quietLog()
   let directory: string
   let disk: TestDisk

@@ -54,7 +54,7 @@ class Recorder implements BatchSink {
 
 const REQUEST_PATH = '/flowdam.v1.IngestService/Stream'
 
-describe('ingest', { timeout: 60_000 }, () => {
+describe('ingest', { timeout: 300_000 }, () => {
   let directory: string
   let drops: DropCounter
   let sink: Recorder

@@ -17,7 +17,7 @@ import { makeRecords } from '../testing/records.js'
 import { SPOOL_DEFAULTS, type SpoolOptions } from './options.js'
 import { Spool } from './spool.js'
 
-describe('spool on a bad disk', { timeout: 60_000 }, () => {
+describe('spool on a bad disk', { timeout: 300_000 }, () => {
   let directory: string
   let disk: TestDisk
   let drops: DropCounter

@@ -21,7 +21,7 @@ export type LogEntry = Record<string, unknown>
 export async function until<T>(
   what: string,
   probe: () => T | undefined | false,
-  limitMs = 60_000,
+  limitMs = 120_000,
 ): Promise<T> {
   const end = performance.now() + limitMs
   for (;;) {

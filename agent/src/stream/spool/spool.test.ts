@@ -58,7 +58,7 @@ function batchOf(bootId: number, seq: number, records: number): FlowBatch {
   }
 }
 
-describe('the queue of unacknowledged batches, with a spool', { timeout: 60_000 }, () => {
+describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000 }, () => {
   let folder: string
   const queues: BatchQueue[] = []
 

@@ -19,7 +19,7 @@ interface Seen {
   user: string | undefined
 }
 
-describe('ClickHouse over HTTP', { timeout: 30_000 }, () => {
+describe('ClickHouse over HTTP', { timeout: 300_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-http-'))
   const seen: Seen[] = []
   let answer: { status: number; headers: Record<string, string>; body: string } | 'hang up' = ok('')
