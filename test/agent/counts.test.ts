@@ -146,8 +146,9 @@ describe('the agent while a flood fills its log', () => {
       '40000',
       '--count',
       '40000',
+      // Half a log takes 0.8 s at least: as long may an agent wait for a core.
       '--rate',
-      '20000',
+      '10000',
     )
     await agent.stop()
     const got = await box.ingest.report()

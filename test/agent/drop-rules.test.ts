@@ -81,11 +81,15 @@ describe('drop rules', () => {
     const text = await waitFor('its metrics', () => metrics(box).catch(() => undefined))
     assert.equal(droppedBy(text, '203.0.113.10/32'), 3000 + dead.packets)
     await box.counting()
-    await box.ingest.rules([{ id: 'z', prefix: '203.0.113.0/24', ttlS: 4 }])
+    await box.ingest.rules([{ id: 'z', prefix: '203.0.113.0/24', ttlS: 600 }])
     await waitFor('the rules', () => (/replaced/.test(agent.logTail()) ? true : undefined))
     const all = await box.send(...flood('203.0.113.70', 500))
     assert.deepEqual([droppedBy(await metrics(box), '203.0.113.0/24')], [all.packets])
     assert.ok(Number.isNaN(droppedBy(await metrics(box), '203.0.113.10/32')))
+    const replacements = () => (agent.logTail(1000).match(/drop rules replaced/g) ?? []).length
+    const replaced = replacements()
+    await box.ingest.rules([{ id: 'z', prefix: '203.0.113.0/24', ttlS: 2 }])
+    await waitFor('its end to be near', () => replacements() > replaced)
     await agent.stop('SIGKILL')
   })
 

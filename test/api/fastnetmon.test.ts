@@ -88,7 +88,7 @@ hooks:
   function client(...args: string[]): Promise<{ stdout: string; stderr: string }> {
     const [program, argv] = inNamespace(network.namespaces.edge, CLIENT, args)
     return new Promise((resolve) => {
-      execFile(program, argv, { timeout: 20_000 }, (_error, stdout, stderr) => resolve({ stdout, stderr }))
+      execFile(program, argv, { timeout: 120_000 }, (_error, stdout, stderr) => resolve({ stdout, stderr }))
     })
   }
   const done = { stdout: '', stderr: '' }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { databaseOf } from '@flowdam/aggregator/internal/testing/processes'
 import { type FlowSent, Traffic, type TrafficReport } from '@flowdam/scripts/lab/traffic'
 import { waitFor } from '@flowdam/scripts/lab/wait'
 import { type FlowStored, storedFlows } from '../lab/database.js'
@@ -95,7 +96,10 @@ export function chaos({ faults: FAULTS, cramped, traffic: loads }: ChaosForm): v
       }
     }
 
-    /** Until the agent has given something up; what then comes at once is more than the aggregator takes. */
+    /**
+     * Until the agent has given something up, and then the aggregator, whose database stands still while all that waited
+     * comes at once.
+     */
     const outage = async () => {
       await Promise.all([...Object.values(killed), ...healing])
       healing = []
@@ -107,7 +111,15 @@ export function chaos({ faults: FAULTS, cramped, traffic: loads }: ChaosForm): v
       )
       // Half of the time the one that counted them does not live to tell.
       if (next(2) === 0) await kill('agent')
+      const database = await waitFor('the database', () => databaseOf(field.pid('aggregator')))
+      process.kill(database, 'SIGSTOP')
       await field.link.restore()
+      await field.until('the aggregator to give flow detail up', 'aggregator', (value) =>
+        ['full', 'queue_full'].some(
+          (reason) => value(`flowdam_lost_records_total{stage="spool",reason="${reason}"}`) > 0,
+        ),
+      )
+      process.kill(database, 'SIGCONT')
     }
 
     before(async () => {

@@ -105,6 +105,10 @@ export class Field {
     await process.stop(signal)
   }
 
+  pid(daemon: Daemon): number {
+    return this.#running[daemon]?.pid ?? 0
+  }
+
   signal(daemon: Daemon, signal: NodeJS.Signals): void {
     this.#running[daemon]?.signal(signal)
   }

@@ -26,6 +26,8 @@ const BURST = 20
 /** Above what it needed after the first fifth. */
 const GROWTH_BYTES = 96 << 20
 const MIB = 1 << 20
+/** Connections of garbage. */
+const AT_ONCE = 20
 const PATH = '/flowdam.v1.IngestService/Stream'
 
 function request(session: ClientHttp2Session): ClientHttp2Stream {
@@ -275,7 +277,7 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
   it('HTTP/2 garbage, half requests and oversized messages end their connection only', async () => {
     const { port, hostname } = new URL(origin)
     const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
-    for (let i = 0; i < 2000; i++) {
+    const connection = async () => {
       const socket = connectTcp(Number(port), hostname)
       const closed = new Promise((resolve) => socket.once('close', resolve))
       socket.on('error', () => undefined)
@@ -286,6 +288,8 @@ describe(`${MESSAGES} hostile messages, seed ${SEED}`, { timeout: 1_200_000 }, (
       setTimeout(() => socket.destroy(), 20)
       await closed
     }
+    for (let left = 2000; left > 0; left -= AT_ONCE)
+      await Promise.all(Array.from({ length: AT_ONCE }, connection))
     assert.equal(server.exitCode, null)
     const session = connect(origin)
     const call = request(session)
