@@ -33,15 +33,16 @@ describe('batching', { timeout: 800_000 }, () => {
   let inserts = 0
   let running = 0
   let most = 0
-  let slowMs = 0
-  let rows = 0
+  /** Inserts wait for it. */
+  let gate: Promise<void> | undefined
+  let batches = 0
   let agent: TestAgent
 
   before(async () => {
     engine.load = async (file, statement) => {
       inserts++
       most = Math.max(most, ++running)
-      await sleep(slowMs)
+      await gate
       await load(file, statement).finally(() => running--)
     }
     await half.start()
@@ -56,16 +57,11 @@ describe('batching', { timeout: 800_000 }, () => {
     rmSync(path, { recursive: true })
   })
 
-  /** Rows in each insert, on average. */
-  const send = async (batches: number, everyMs: number, epochStartUnixMs = Date.now() - 5000) => {
-    const before = inserts
-    for (let i = 0; i < batches; i++) {
-      await agent.send(makeRecords(BATCH, ++rows).records, epochStartUnixMs)
-      await sleep(everyMs)
-    }
+  const send = (epochStartUnixMs = Date.now() - 5000) =>
+    agent.send(makeRecords(BATCH, ++batches).records, epochStartUnixMs)
+  const settled = async () => {
     await agent.drained()
     await half.settled()
-    return (batches * BATCH) / (inserts - before)
   }
   const parts = async () => {
     const sql =
@@ -79,22 +75,37 @@ describe('batching', { timeout: 800_000 }, () => {
   }
 
   it('makes fewer and larger inserts while the database is behind', async () => {
-    const prompt = await send(20, 50)
-    slowMs = 600
-    const behind = await send(80, 25)
-    slowMs = 0
-    assert.ok(behind > 2 * prompt, `${prompt} rows an insert, ${behind} when behind`)
-    // Several at a time; whether all of them depends on when segments were sealed.
-    assert.ok(most > 1 && most <= LOADERS, `${most} at a time`)
-    assert.deepEqual(await parts(), [inserts, rows * BATCH])
+    for (let i = 0; i < 5; i++) {
+      await send()
+      await settled()
+    }
+    assert.equal(inserts, batches)
+    let open = () => {}
+    gate = new Promise((resolve) => {
+      open = resolve
+    })
+    // Every loader has one, and the spool fills behind them.
+    for (let more = 40; running < LOADERS || more > 0; ) {
+      await send()
+      await sleep(25)
+      if (running === LOADERS) more--
+    }
+    await agent.drained()
+    open()
+    await settled()
+    const behind = (batches - 5) / (inserts - 5)
+    assert.ok(behind > 2, `${behind} batches an insert when behind`)
+    assert.equal(most, LOADERS)
+    assert.deepEqual(await parts(), [inserts, batches * BATCH])
   })
 
   it('makes one part of each day, where a segment has two', async () => {
     const before = inserts
-    const midnight = Math.floor(Date.now() / DAY_MS) * DAY_MS
-    await send(1, 0, midnight - 2500)
+    const midnight = Math.floor((Date.now() - 60_000) / DAY_MS) * DAY_MS
+    await send(midnight - 2500)
+    await settled()
     assert.equal(inserts - before, 2)
-    assert.deepEqual(await parts(), [inserts, rows * BATCH])
+    assert.deepEqual(await parts(), [inserts, batches * BATCH])
     const sql =
       "SELECT max(days) AS most FROM (SELECT uniqExact(toDate(time, 'UTC')) AS days FROM flowdam.flows GROUP BY _part)"
     const [row] = await engine.query<{ most: string }>(sql, {}, { timeoutMs: 10_000, maxMemoryBytes: 1e8 })

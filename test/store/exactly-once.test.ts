@@ -190,7 +190,7 @@ describe('a segment is stored exactly once', { timeout: 800_000 }, () => {
   })
 
   it('over midnight, as one part for each day', async () => {
-    const midnight = Math.floor(Date.now() / 86_400_000) * 86_400_000
+    const midnight = Math.floor((Date.now() - 60_000) / 86_400_000) * 86_400_000
     await push(10_000, midnight - 2500)
     await settled()
     assert.deepEqual(await stored(), sent)

