@@ -32,7 +32,7 @@ describe('hooks of the real daemon', { timeout: 300_000 }, () => {
     daemon.configure(`
 networks: [203.0.113.0/24]
 thresholds: { incoming: { pps: 20k } }
-ban: { duration: 60s }
+ban: { duration: 30m }
 hooks:
   - { name: gone, run: [${gone}], retries: 1, backoff: 10ms, retry_every: off }
   - { name: plain, run: [${plain}], retries: 0, retry_every: off }

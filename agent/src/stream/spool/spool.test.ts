@@ -103,7 +103,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
     folder = mkdtempSync(join(tmpdir(), 'flowdam-agent-spool-'))
   })
   afterEach(async () => {
-    for (const queue of queues.splice(0)) await queue.stop(1000)
+    for (const queue of queues.splice(0)) await queue.stop(60_000)
     rmSync(folder, { recursive: true })
   })
 
@@ -138,7 +138,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
     const first = queueOf({ memory: 1 << 20 })
     for (let seq = 1; seq <= 5; seq++) first.push(batchOf(5, seq, seq))
     first.acknowledge(5, 2)
-    await first.stop(1000)
+    await first.stop(60_000)
     const second = queueOf({ memory: 1 << 20 })
     second.push(batchOf(6, 1, 1))
     assert.deepEqual(names(await sendAll(second)), ['5/3', '5/4', '5/5', '6/1'])
@@ -157,7 +157,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
   it('cuts a torn tail, at any byte of it', async () => {
     const queue = queueOf({ memory: 1 << 20 })
     for (let seq = 1; seq <= 3; seq++) queue.push(batchOf(5, seq, 2))
-    await queue.stop(1000)
+    await queue.stop(60_000)
     const [name = ''] = segments()
     const whole = readFileSync(join(folder, name))
     const frame = whole.length / 3
@@ -166,7 +166,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
       truncateSync(join(folder, name), whole.length - cut)
       const again = queueOf({ memory: 1 << 20 })
       assert.deepEqual(names(await sendAll(again)), ['5/1', '5/2'], `${cut} bytes are missing`)
-      await again.stop(1000)
+      await again.stop(60_000)
       assert.equal(readFileSync(join(folder, name)).length, 2 * frame)
     }
     writeFileSync(join(folder, name), whole)
@@ -178,7 +178,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
   it('counts records that are damaged, and goes on with the rest', async () => {
     const queue = queueOf({ memory: 1 << 20 })
     for (let seq = 1; seq <= 3; seq++) queue.push(batchOf(5, seq, 10))
-    await queue.stop(1000)
+    await queue.stop(60_000)
     const [name = ''] = segments()
     const bytes = readFileSync(join(folder, name))
     const at = Math.round(bytes.length / 2)
@@ -300,11 +300,24 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
     // The kernel clears what was durable once: it must stay so.
     let durable = 0
     let lost = 0
+    /** The folder at one moment: again, if the queue made or removed a file meanwhile. */
+    const copyOf = (name: string): string => {
+      const copy = join(folder, name)
+      for (;;) {
+        mkdirSync(copy)
+        const before = segments()
+        try {
+          for (const segment of before) copyFileSync(join(folder, segment), join(copy, segment))
+          if (segments().join() === before.join()) return copy
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        }
+        rmSync(copy, { recursive: true })
+      }
+    }
     const look = (name: string) => {
       durable = Math.max(durable, queue.durableSeq)
-      const copy = join(folder, name)
-      mkdirSync(copy)
-      for (const segment of segments()) copyFileSync(join(folder, segment), join(copy, segment))
+      const copy = copyOf(name)
       const found = new DiskSpool({ folder: copy, maxBytes: max }).start()
       const kept = found.filter(({ batch }) => batch.seq <= durable)
       assert.deepEqual(
@@ -395,7 +408,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
           else if (one === 'fail') failing = true
           else if (one === 'heal') failing = false
           else if (one === 'restart') {
-            await queue.stop(5000)
+            await queue.stop(60_000)
             const before = queue.records
             lost += losses()
             queue = make()
@@ -419,7 +432,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
           assert.ok(queue.bytes <= 60 * RECORD_SIZE)
           assert.equal(pushed, acknowledged + queue.records + losses() + lost)
         }
-        await queue.stop(1000)
+        await queue.stop(60_000)
       }),
       { numRuns: 60 },
     )
