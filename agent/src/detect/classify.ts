@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DeltaClass, Mark, vectorOfPort } from '@flowdam/proto'
 
-const TCP = 6
+export const TCP = 6
 const UDP = 17
 const ICMP = 1
 const ICMPV6 = 58
-const SYN = 0x02
+export const SYN = 0x02
 const ACK = 0x10
 /** Marks that a host delta entry keeps. */
 const DELTA_MARKS = Mark.fragment | Mark.dropped

@@ -4,7 +4,7 @@ import { RECORD_WORDS, RecordWord, readCounter } from '../count/words.js'
 import type { FlowMaps } from '../kernel/flow-maps.js'
 import { OVERFLOW_SLOTS } from '../kernel/layout.js'
 import type { Window } from '../kernel/windows.js'
-import { deltaMeta } from './classify.js'
+import { deltaMeta, SYN, TCP } from './classify.js'
 import type { HostTable } from './host-table.js'
 import type { Networks } from './networks.js'
 import type { RecentFlows } from './recent-flows.js'
@@ -35,6 +35,11 @@ export interface DeltaReaderOptions {
 export class DeltaReader {
   /** Packets on external interfaces since the start. */
   packets = 0
+  /**
+   * Whether a flow never seen before is a new one. Who has just begun to look has seen none, and a thousand quiet
+   * connections would look like an attack with a thousand new flows. Until then only a TCP SYN tells that a flow is new.
+   */
+  knowsFlows = false
   /** All packets on external interfaces since the last `takeTotals`. */
   #incoming: Totals = { packets: 0, bytes: 0, flows: 0 }
   #outgoing: Totals = { packets: 0, bytes: 0, flows: 0 }
@@ -145,11 +150,15 @@ export class DeltaReader {
     const at = slot * RECORD_WORDS
     const last = memory.packets[slot] as number
     let newFlow = 0
+    let toldFlow = 0
     if (last === 0) {
       // First sight. The slot is whole: the kernel counts it as used after it has written it.
       memory.role[slot] = this.#roleOf(words, bytes, at)
       memory.facts[slot] = UNRESOLVED
-      if (isFlow && ((memory.role[slot] as number) & COUNTED) !== 0 && recent.add(words, at)) newFlow = 1
+      if (isFlow && ((memory.role[slot] as number) & COUNTED) !== 0 && recent.add(words, at)) {
+        newFlow = 1
+        if (this.knowsFlows || hasSyn(words, at)) toldFlow = 1
+      }
     }
     const role = memory.role[slot] as number
     memory.packets[slot] = packets
@@ -169,10 +178,10 @@ export class DeltaReader {
     const signature = (facts & 0xff) | (((facts >>> 16) & 0xff) << 8)
     if (memory.facts[slot] !== signature) this.#resolve(memory, words, slot, role, signature)
     if ((role & TO_INCOMING) !== 0) {
-      hosts.add(memory.incoming[slot] as number, newFlow, addPackets, addBytes)
+      hosts.add(memory.incoming[slot] as number, toldFlow, addPackets, addBytes)
     }
     if ((role & FROM_OUTGOING) !== 0) {
-      hosts.add(memory.outgoing[slot] as number, newFlow, addPackets, addBytes)
+      hosts.add(memory.outgoing[slot] as number, toldFlow, addPackets, addBytes)
     }
   }
 
@@ -227,6 +236,13 @@ export class DeltaReader {
     }
     memory.generation = this.#options.hosts.generation
   }
+}
+
+function hasSyn(words: Uint32Array, at: number): boolean {
+  return (
+    ((words[at + RecordWord.proto] as number) & 0xff) === TCP &&
+    ((words[at + RecordWord.facts] as number) & SYN) !== 0
+  )
 }
 
 function memories(count: number): SlotMemory[] {

@@ -51,6 +51,7 @@ class Receiver {
   readonly totals = { incoming: { packets: 0, bytes: 0 }, outgoing: { packets: 0, bytes: 0 } }
   readonly classes = new Map<string, number>()
   flows = 0
+  hostFlows = 0
 
   take(messages: HostDeltas[]): void {
     for (const message of messages) {
@@ -61,6 +62,7 @@ class Receiver {
       }
       for (let at = 0; at < message.entries.length; at += DELTA_SIZE) {
         const delta = decodeDelta(message.entries, at)
+        this.hostFlows += delta.flows
         add(this.hosts, `${formatAddress(delta.addr)} ${delta.direction}`, delta.packets, delta.bytes)
         const kind = `class ${delta.class} marks ${delta.marks} vector ${delta.vector}`
         this.classes.set(kind, (this.classes.get(kind) ?? 0) + delta.packets)
@@ -183,6 +185,29 @@ describe('host deltas', () => {
     }
     assert.equal(receiver.flows, 1)
     assert.equal(receiver.totals.incoming.packets, 8)
+  })
+
+  it('tell no flow as new that an agent which has just begun cannot know: of those before it only a SYN is one', async () => {
+    for (const [warmUpMs, told] of [
+      [60_000, 1],
+      [0, 21],
+    ] as const) {
+      const kernel = new FakeKernel(1, 64)
+      const deltas = new Deltas({
+        maps: kernel.maps,
+        external: EXTERNAL,
+        networks: OUR_NETWORKS,
+        warmUpMs,
+      })
+      for (let port = 1; port <= 20; port++) kernel.count(0, { ...packet(), srcPort: 30_000 + port })
+      kernel.count(0, { ...packet(), protocol: 6, tcpFlags: 0x02 })
+      await deltas.read()
+      const receiver = new Receiver()
+      receiver.take(deltas.take())
+      assert.equal(receiver.hostFlows, told)
+      assert.equal(receiver.flows, 21, 'totals, which ban nobody, have all')
+      assert.equal(receiver.totals.incoming.packets, 21)
+    }
   })
 
   it('follow new networks and exempt remotes at once, for flows that are already there', async () => {

@@ -21,6 +21,8 @@ export interface DeltasOptions {
   maps: FlowMaps
   external: Uint8Array
   networks: readonly string[]
+  /** So long from the start on a flow that was never seen before need not be a new one; FORGET_MS unless a test says otherwise. */
+  warmUpMs?: number
 }
 
 /** Host deltas from the log in place: read often, take when they can be sent; what is not taken adds up. */
@@ -33,6 +35,7 @@ export class Deltas {
   readonly #recent = new RecentFlows()
   readonly #reader: DeltaReader
   readonly #startedAt = performance.now()
+  readonly #warmUpMs: number
   #networks: readonly string[]
   #exemptRemote: readonly string[] = []
   #packetsRead = 0
@@ -42,6 +45,7 @@ export class Deltas {
 
   constructor(options: DeltasOptions) {
     this.#maps = options.maps
+    this.#warmUpMs = options.warmUpMs ?? FORGET_MS
     this.#networks = options.networks
     this.#reader = new DeltaReader(
       { maps: options.maps, hosts: this.#hosts, recent: this.#recent, external: options.external },
@@ -100,6 +104,7 @@ export class Deltas {
   async #slices(parity: () => number): Promise<void> {
     let spentMs = 0
     let last: number | undefined
+    this.#reader.knowsFlows = performance.now() - this.#startedAt >= this.#warmUpMs
     for (let all = false; !all; ) {
       if (last !== undefined) await breathe()
       const began = performance.now()
