@@ -173,6 +173,8 @@ export class Agent {
       queue: this.#queue,
       deltas: counter.deltas,
       hello: () => this.#hello(),
+      madeSeq: () => counter.counting.sequence.nextSeq - 1,
+      numberFrom: (seq) => counter.counting.sequence.advance(seq),
       interfaces: () => this.#counter?.interfaces.message() ?? { interfaces: [] },
       heartbeat: () => this.#heartbeat(),
       config: (told) => {

@@ -103,6 +103,11 @@ export function agentRegistry(agent: Agent): Registry {
     () => parts().uplink?.stats.sentBatches ?? 0,
   )
   counter('sent_deltas_total', 'Host delta messages sent', () => parts().uplink?.stats.sentDeltas ?? 0)
+  counter(
+    'impossible_acks_total',
+    'Acknowledgements of what was not sent, not believed; a defect of the aggregator',
+    () => parts().uplink?.stats.impossibleAcks ?? 0,
+  )
   counter('connects_total', 'Streams that got a Welcome', () => parts().uplink?.stats.connects ?? 0)
   counter('disconnects_total', 'Streams that ended after it', () => parts().uplink?.stats.disconnects ?? 0)
   counter(

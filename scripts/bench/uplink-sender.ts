@@ -38,7 +38,9 @@ async function main({ address, records }: UplinkTask): Promise<UplinkReport> {
   const uplink = new Uplink({
     targets: [{ address, overTls: false, credentials: () => credentials.createInsecure() }],
     queue,
-    deltas: { take: () => [] },
+    deltas: { take: () => [], skipTo: () => undefined },
+    madeSeq: () => queue.madeSeq(BOOT_ID),
+    numberFrom: () => undefined,
     hello: () => ({
       protocolVersion: PROTOCOL_VERSION,
       agentId: 'bench',

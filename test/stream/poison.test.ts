@@ -8,6 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { DiskSpool } from '@flowdam/agent/internal/stream/spool/disk-spool'
 import { newFlowCounters } from '@flowdam/aggregator/internal/contracts'
 import { DropCounter } from '@flowdam/aggregator/internal/drops'
 import { SPOOL_DEFAULTS } from '@flowdam/aggregator/internal/spool/options'
@@ -177,19 +178,15 @@ describe('a message that no aggregator can take', { timeout: 60_000 }, () => {
 
   it('on the disk, one that an agent before this one wrote malformed', async () => {
     // As a version without the check had written it: whole, with its CRC.
-    for (let i = 0; i < 2; i++) push()
-    const spoilt = push()
-    push()
-    const { ledgers } = spoilt
-    agent.queue.start()
-    // The check looks at the batch, the disk gets what it is then.
-    const malformed = [{ ...LEDGER, seenBytes: 2 ** 52 }]
-    Object.defineProperty(spoilt, 'ledgers', { get: onceThen(ledgers, malformed), enumerable: true })
-    await agent.stop()
+    const batches = [push(), push(), push({ ledgers: [{ ...LEDGER, seenBytes: 2 ** 52 }] }), push()]
+    const older = new DiskSpool({ folder: join(folder, 'agent'), maxBytes: 1e9 })
+    older.start()
+    await older.write(batches)
+    await older.stop()
     newAgent(6)
     agent.start()
     await gone()
-    balance('refused', sumRecords(spoilt.records))
+    balance('refused', sumRecords((batches[2] as FlowBatch).records))
     assert.equal(letters()[0]?.['seq'], 3)
   })
 
@@ -323,13 +320,3 @@ describe('a message that no aggregator can take', { timeout: 60_000 }, () => {
     await waitFor('the file', () => letters()[0]?.['what'] === 'deltas')
   })
 })
-
-/** A getter that gives `first` once, and `then` afterwards. */
-function onceThen<T>(first: T, then: T): () => T {
-  let asked = false
-  return () => {
-    if (asked) return then
-    asked = true
-    return first
-  }
-}

@@ -153,6 +153,9 @@ export class FakeDeltas {
     this.#pending += packets
     this.#made += packets
   }
+  skipTo(seq: number): void {
+    this.#seq = Math.max(this.#seq, seq)
+  }
   take(): HostDeltas[] {
     const packets = this.#pending
     this.#pending = 0
@@ -174,6 +177,7 @@ export interface SenderOptions {
   spool?: string
   returnEveryMs?: number
   protocolVersion?: number
+  runId?: number
 }
 
 /** An agent's queue, spool and uplink; tests make its batches. */
@@ -184,9 +188,11 @@ export class Sender {
   readonly deltas = new FakeDeltas()
   config: Config | undefined
   readonly bootId: number
+  readonly runId: number
   #seq = 0
 
   constructor(options: SenderOptions) {
+    this.runId = options.runId ?? Date.now()
     const { agentId = 'edge1', bootId = 5, spool, memory = 64 << 20 } = options
     this.bootId = bootId
     this.deadLetters =
@@ -199,7 +205,7 @@ export class Sender {
       deadLetters: this.deadLetters,
       log,
     })
-    const runId = Date.now()
+    const { runId } = this
     this.uplink = new Uplink({
       targets: options.targets.map((target) =>
         typeof target === 'string'
@@ -222,6 +228,10 @@ export class Sender {
         ackedSeq: this.queue.ackedSeq(bootId),
         runId,
       }),
+      madeSeq: () => this.#seq,
+      numberFrom: (seq) => {
+        this.#seq = Math.max(this.#seq, seq - 1)
+      },
       interfaces: () => ({ interfaces: [] }),
       heartbeat: () => ({
         nowUnixMs: Date.now(),

@@ -81,6 +81,11 @@ export class Deltas {
     while (this.#hosts.moved > 0) this.#hosts.take(MOST_ENTRIES)
   }
 
+  /** The next message is numbered behind this. */
+  skipTo(seq: number): void {
+    this.#seq = Math.max(this.#seq, seq)
+  }
+
   /** In slices: in a flood each packet can be a flow never seen before. */
   async read(): Promise<ReadSums> {
     // The parity may change meanwhile; what is left of the old epoch is finish's.

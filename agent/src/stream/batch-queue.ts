@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
-import { batchTrouble, type FlowBatch, sumRecords } from '@flowdam/proto'
+import { type FlowBatch, type RecordSums, sumRecords } from '@flowdam/proto'
 import type { DeadLetters } from './dead-letters.js'
 import { type DropCounts, type QueueDropReason, QueueDrops } from './queue-drops.js'
-import {
-  emptyBatch,
-  isMortal,
-  NO_RECORDS,
-  type QueuedBatch,
-  queuedInMemory,
-  queuedOnDisk,
-} from './queued-batch.js'
-import { isLeast, restOfRefused, SetAside, troubleOf } from './set-aside.js'
+import { isMortal, NO_RECORDS, type QueuedBatch, queuedInMemory, queuedOnDisk } from './queued-batch.js'
+import { SetAside } from './set-aside.js'
 import { Spiller } from './spiller.js'
-import type { Damage } from './spool/damage.js'
 import type { DiskSpool, FoundBatch, Place } from './spool/disk-spool.js'
 import { WaitingList } from './waiting-list.js'
 
@@ -50,11 +42,11 @@ export class BatchQueue {
   readonly #spiller: Spiller | undefined
   readonly #log: Logger | undefined
   readonly #setAside: SetAside
-  /** What is on its way aside. */
-  readonly #replacing = new Set<Promise<void>>()
   #maxBytes: number
   /** boot and seq of the last batch pushed. */
   #newest = { bootId: 0, seq: 0 }
+  /** Numbers of a boot that another agent used. */
+  #taken = { bootId: 0, after: 0, upTo: 0 }
   /** Newest seq acknowledged, by boot: a batch may be made again by who did not hear of it. */
   readonly #acked = new Map<number, number>()
 
@@ -62,7 +54,15 @@ export class BatchQueue {
     this.#maxBytes = maxBytes
     this.#spool = spool
     this.#log = log
-    this.#setAside = new SetAside({ deadLetters, log })
+    this.#setAside = new SetAside({
+      ...{ deadLetters, log },
+      drops: this.#drops,
+      replace: async (entry, records, rest) => {
+        if (this.#spiller) await this.#spiller.replace(entry, records, rest)
+        else if (!entry.gone && entry.records === records) this.#lose(entry, rest)
+      },
+      replaced: () => this.onLoaded?.(),
+    })
     this.#spiller = spool && new Spiller(spool, this.#spillerHost(), log)
   }
 
@@ -136,6 +136,14 @@ export class BatchQueue {
   ackedSeq(bootId: number): number {
     return this.#acked.get(bootId) ?? 0
   }
+  /** Newest seq of a boot that an Ack on this connection can be about. */
+  ackableSeq(bootId: number): number {
+    return Math.max(this.ackedSeq(bootId), this.#list.newestSent(bootId))
+  }
+  /** Newest seq of a boot that was pushed. */
+  madeSeq(bootId: number): number {
+    return this.#newest.bootId === bootId ? this.#newest.seq : 0
+  }
   /** Everything up to this seq of the boot that is counting now survives this process: acknowledged or on the disk. */
   get durableSeq(): number {
     const { bootId, seq } = this.#newest
@@ -160,8 +168,7 @@ export class BatchQueue {
 
   /** Writes what is not on the disk yet, at most for `waitMs`, and closes. */
   async stop(waitMs: number): Promise<void> {
-    for (const entry of this.#list.entries) if (entry.batch) this.#isSound(entry, entry.batch)
-    await Promise.all(this.#replacing)
+    await this.#setAside.settle(this.#list.entries)
     await this.#spiller?.stop(waitMs)
   }
 
@@ -169,9 +176,14 @@ export class BatchQueue {
   push(batch: FlowBatch): void {
     const { bootId, seq } = batch
     this.#newest = { bootId, seq }
+    const { after, upTo } = this.#taken
+    // Numbered before we knew.
+    if (bootId === this.#taken.bootId && seq > after && seq <= upTo) {
+      this.#loseNumber(sumRecords(batch.records))
+      return
+    }
     if (seq <= this.ackedSeq(bootId) || this.#list.has(bootId, seq)) return
-    const trouble = batchTrouble(batch)
-    this.#list.push(queuedInMemory(trouble ? this.#refuseNew(batch, trouble) : batch))
+    this.#list.push(queuedInMemory(this.#setAside.orRest(batch)))
     // Early, so that there is something to let go of when the memory is full.
     if (this.#isHalfFull) this.#spiller?.write()
     this.#makeRoom()
@@ -182,7 +194,7 @@ export class BatchQueue {
     const entry = this.#list.next
     if (!entry) return undefined
     const batch = entry.batch ?? entry.loaded
-    if (batch) return this.#isSound(entry, batch) ? batch : undefined
+    if (batch) return this.#setAside.isSound(entry, batch) ? batch : undefined
     void this.#spiller?.load(entry, () => this.onLoaded?.())
     return undefined
   }
@@ -198,10 +210,7 @@ export class BatchQueue {
     const batch = entry.batch ?? (place && (await this.#spiller?.read(place).catch(() => undefined)))
     // What cannot be read back is found when it is to be sent.
     if (!batch || entry.gone) return true
-    if (isLeast(batch)) return false
-    // Which of it the aggregator does not like, we cannot know.
-    await this.#replace(entry, batch, { ...restOfRefused(batch, entry), ledgers: [] }, reason, by)
-    return true
+    return this.#setAside.refuse(entry, batch, reason, by)
   }
 
   /** Marks what peek returned as sent to an aggregator, and says which one had it before. */
@@ -218,6 +227,19 @@ export class BatchQueue {
     const [oldest] = this.#acked.keys()
     if (this.#acked.size > BOOTS && oldest !== undefined) this.#acked.delete(oldest)
     for (const entry of this.#list.take(bootId, seq)) this.#release(entry)
+  }
+
+  /** An aggregator has batches of ours under these numbers, which we did not give to any yet or gave to others. */
+  numbersTaken(bootId: number, after: number, upTo: number): void {
+    this.#taken = { bootId, after, upTo }
+    for (const { batch, place, ...entry } of this.#list.entries) {
+      // What was sent may be what it has.
+      if (entry.bootId !== bootId || entry.seq > upTo || entry.sentTo !== undefined || entry.records === 0)
+        continue
+      const sums = batch ? sumRecords(batch.records) : place
+      if (sums) this.#loseNumber({ ...sums, records: entry.records })
+    }
+    this.acknowledge(bootId, upTo)
   }
 
   /** A new connection: what is not acknowledged is sent again. */
@@ -244,12 +266,12 @@ export class BatchQueue {
       takeUp: (found: readonly FoundBatch[]) => this.#takeUp(found),
       lose: (entry: QueuedBatch, rest: FlowBatch, place?: Place) => this.#lose(entry, rest, place),
       makeRoom: () => this.#makeRoom(),
-      isSound: (entry: QueuedBatch, batch: FlowBatch) => this.#isSound(entry, batch),
+      isSound: (entry: QueuedBatch, batch: FlowBatch) => this.#setAside.isSound(entry, batch),
     }
   }
 
   #takeUp(found: readonly FoundBatch[]): void {
-    const rests = this.#spool?.damages.splice(0).flatMap((damage) => this.#missing(damage)) ?? []
+    const rests = this.#spool?.damages.splice(0).flatMap((damage) => this.#setAside.missing(damage)) ?? []
     const all = [...found.map(queuedOnDisk), ...rests.map(queuedInMemory)]
     this.#list.prepend(all.sort((a, b) => a.bootId - b.bootId || a.seq - b.seq))
     const torn = this.#spool?.tornBytes ?? 0
@@ -259,46 +281,9 @@ export class BatchQueue {
     }
   }
 
-  /** What goes on instead of batches that the disk has lost. */
-  #missing(damage: Damage): FlowBatch[] {
-    const { sums, names } = damage
-    this.#drops.add('spool_damaged', sums.records, sums)
-    this.#setAside.keepDamage(damage)
-    return names.map(({ bootId, seq, epochStartUnixMs }, index) => {
-      const rest = emptyBatch({ bootId, seq, epochStartUnixMs })
-      // The last is next to what stands behind the damage.
-      return index === names.length - 1 ? { ...rest, lost: { ...sums, reason: 'spool_damaged' } } : rest
-    })
-  }
-
-  /** Malformed from the beginning; returns what goes on instead. */
-  #refuseNew(batch: FlowBatch, trouble: string): FlowBatch {
-    const rest = restOfRefused(batch, batch)
-    if (rest.lost && batch.records.length > 0) this.#drops.add('refused', rest.lost.records, rest.lost)
-    void this.#setAside.keep(batch, rest, trouble)
-    return rest
-  }
-
-  /** Whether a batch may be sent and written; else it is on its way aside. */
-  #isSound(entry: QueuedBatch, batch: FlowBatch): boolean {
-    if (entry.aside) return false
-    const trouble = troubleOf(batch, entry)
-    if (!trouble) return true
-    const rest = restOfRefused(batch, entry)
-    void this.#replace(entry, batch, rest, trouble).then(() => this.onLoaded?.())
-    return false
-  }
-
-  async #replace(entry: QueuedBatch, batch: FlowBatch, rest: FlowBatch, reason: string, by?: string) {
-    const { records } = entry
-    entry.aside = true
-    const kept = this.#setAside.keep(batch, rest, reason, by).then(async () => {
-      if (this.#spiller) await this.#spiller.replace(entry, records, rest)
-      else if (!entry.gone && entry.records === records) this.#lose(entry, rest)
-      entry.aside = false
-    })
-    this.#replacing.add(kept)
-    await kept.finally(() => this.#replacing.delete(kept))
+  /** It would be taken for the other's, and acknowledged. */
+  #loseNumber(sums: RecordSums): void {
+    this.#drops.add('number_taken', sums.records, sums)
   }
 
   /** The batch goes on without its records. */

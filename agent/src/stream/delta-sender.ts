@@ -16,7 +16,12 @@ import type { UplinkStats } from './uplink-stats.js'
 /** Where host deltas come from; detect/deltas.ts. */
 export interface DeltaSource {
   take(): HostDeltas[]
+  /** The next message has at least the number behind this one. */
+  skipTo(seq: number): void
 }
+
+/** Beyond this a number is nonsense, and must not become ours. */
+const MOST_SEQ = 2 ** 50
 
 export interface DeltaSenderOptions {
   deadLetters?: DeadLetters | undefined
@@ -29,6 +34,8 @@ export class DeltaSender {
   readonly #stats: UplinkStats
   readonly #options: DeltaSenderOptions
   readonly #outbox = new DeltaOutbox()
+  /** Newest number given. */
+  #newest = 0
   #connection: Connection | undefined
 
   constructor(source: DeltaSource, stats: UplinkStats, options: DeltaSenderOptions) {
@@ -40,6 +47,8 @@ export class DeltaSender {
   /** Over this connection from now on, first what the aggregator did not take. */
   begin(connection: Connection, { confirmsDeltas, deltasSeq }: Welcome): void {
     this.#connection = connection
+    // Another process of this run (a machine that was cloned, or set back) was further: ours would count as known.
+    if (confirmsDeltas && deltasSeq > this.#newest && deltasSeq < MOST_SEQ) this.#source.skipTo(deltasSeq)
     for (const message of this.#outbox.resume(confirmsDeltas, deltasSeq)) this.#send(message)
     this.send()
   }
@@ -53,6 +62,7 @@ export class DeltaSender {
     if (!this.#connection || this.#outbox.full) return
     for (const taken of this.#source.take()) {
       const message = bounded(taken)
+      this.#newest = message.seq
       const trouble = deltasTrouble(message)
       if (trouble) {
         this.#keep(message, trouble, 'this agent')

@@ -2,7 +2,8 @@
 
 /**
  * Why records were lost in the queue: no spool and the memory full; the disk slower than what comes; the disk refusing;
- * spool.max reached; a frame that cannot be read back; a batch that no aggregator can take.
+ * spool.max reached; a frame that cannot be read back; a batch that no aggregator can take; a number under
+ * which an aggregator has another batch.
  */
 export const QUEUE_DROP_REASONS = [
   'queue_full',
@@ -11,6 +12,7 @@ export const QUEUE_DROP_REASONS = [
   'spool_full',
   'spool_damaged',
   'refused',
+  'number_taken',
 ] as const
 export type QueueDropReason = (typeof QUEUE_DROP_REASONS)[number]
 

@@ -12,6 +12,10 @@ export interface UplinkOptions {
   queue: BatchQueue
   deltas: DeltaSource
   hello: () => Hello
+  /** The newest number that was given to a batch of Hello's boot, by whichever process. */
+  madeSeq: () => number
+  /** The batches to come are numbered from here on. */
+  numberFrom: (seq: number) => void
   interfaces: () => InterfaceTable
   heartbeat: () => Heartbeat
   config: (config: Config) => void

@@ -10,6 +10,8 @@ export interface UplinkStats {
   sentBatches: number
   sentRecords: number
   sentDeltas: number
+  /** Acks of what was not sent. */
+  impossibleAcks: number
   /** Messages of host deltas that no aggregator can take. */
   setAsideDeltas: number
   /** Milliseconds; the aggregator's clock minus ours at Welcome. */
@@ -24,6 +26,7 @@ export function newUplinkStats(): UplinkStats {
     sentBatches: 0,
     sentRecords: 0,
     sentDeltas: 0,
+    impossibleAcks: 0,
     setAsideDeltas: 0,
     clockOffsetMs: 0,
   }

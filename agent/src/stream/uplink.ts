@@ -18,6 +18,8 @@ const HEARTBEAT_MS = 1000
 const GOODBYE_MS = 1000
 /** What was sent to the other may be acknowledged so long before the stream moves. */
 const RETURN_WAIT_MS = 3000
+/** A month of batches at forty a second. */
+const MOST_TAKEN = 1e8
 /** Damage is rare; more than this is a defect, of the aggregator perhaps, and no reason to give all evidence up. */
 const MOST_REFUSALS = { atOnce: 16, perSecond: 1 / 60 }
 
@@ -157,6 +159,11 @@ export class Uplink {
           const failure = explainFailure('FAILED_PRECONDITION', versionTrouble(welcome), target.overTls)
           return this.#failed(target, failure)
         }
+        if (welcome.ackedSeq > this.#madeSeq + MOST_TAKEN) {
+          void connection.stop(0)
+          const details = `FD_WELCOME: the aggregator says that it has batch ${welcome.ackedSeq} of ours; the newest is ${this.#madeSeq}`
+          return this.#failed(target, explainFailure('INTERNAL', details, target.overTls))
+        }
         welcomed = true
         this.#welcome(at, welcome, connection)
       },
@@ -234,6 +241,7 @@ export class Uplink {
     this.#failures.succeeded(address)
     if (welcome.config) this.#options.config(welcome.config)
     this.doubles.learn(at, this.#bootId, welcome.ackedSeq)
+    if (welcome.ackedSeq > this.#madeSeq) this.#skipNumbers(welcome.ackedSeq, address)
     queue.acknowledge(this.#bootId, welcome.ackedSeq)
     this.#batches.begin(connection, at)
     this.#welcomed = true
@@ -253,7 +261,7 @@ export class Uplink {
       case 'ack':
         if (message.value.deltasSeq > 0) this.#deltas.confirm(message.value.deltasSeq)
         if (message.value.seq === 0) return
-        queue.acknowledge(message.value.bootId, message.value.seq)
+        this.#acknowledge(message.value.bootId, message.value.seq)
         this.#checkIdle()
         if (this.#moving && queue.inFlight === 0) this.#move()
         else this.pump()
@@ -269,6 +277,36 @@ export class Uplink {
         break
       default:
     }
+  }
+
+  /** Only what was sent can have arrived: an aggregator that says more must not cost us evidence. */
+  #acknowledge(bootId: number, seq: number): void {
+    const { queue, log } = this.#options
+    const most = queue.ackableSeq(bootId)
+    if (seq > most && this.stats.impossibleAcks++ === 0) {
+      const line = { aggregator: this.aggregator, boot: bootId, seq, sent: most }
+      log.error(
+        line,
+        'FD_ACK: the aggregator acknowledges what was not sent; that is not believed. Report it',
+      )
+    }
+    queue.acknowledge(bootId, Math.min(seq, most))
+  }
+
+  get #madeSeq(): number {
+    return Math.max(this.#options.madeSeq(), this.#options.queue.madeSeq(this.#bootId))
+  }
+
+  /** Somebody else, a clone of this machine or itself before it was set back, used our numbers: we go on behind them. */
+  #skipNumbers(taken: number, aggregator: string): void {
+    const { queue, log, numberFrom } = this.#options
+    const made = this.#madeSeq
+    log.error(
+      { aggregator, boot: this.#bootId, made, taken },
+      'FD_NUMBERS_TAKEN: the aggregator has batches under numbers that this agent has not used yet; what waits here under such numbers is lost, counted as number_taken. Was this machine cloned or set back to a snapshot? Restart the agent there, and give each its own id',
+    )
+    queue.numbersTaken(this.#bootId, made, taken)
+    numberFrom(taken + 1)
   }
 
   #checkIdle(): void {

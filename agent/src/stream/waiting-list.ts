@@ -38,6 +38,15 @@ export class WaitingList {
     return this.#inFlightBytes
   }
 
+  /** seq of the newest of a boot that was sent on this connection, 0 for none. */
+  newestSent(bootId: number): number {
+    for (let at = this.#next - 1; at >= 0; at--) {
+      const entry = this.#entries[at]
+      if (entry?.bootId === bootId) return entry.seq
+    }
+    return 0
+  }
+
   /** The first of a boot; with `mortal`, the first that would die with this process. */
   firstOf(bootId: number, mortal = false): QueuedBatch | undefined {
     return this.#entries.find((entry) => entry.bootId === bootId && (!mortal || isMortal(entry)))
