@@ -17,7 +17,7 @@ import { contains, parseAddress, parsePrefix } from '@flowdam/common'
 import fc from 'fast-check'
 import type { Detection } from '../detect/detection.js'
 import { NO_RATES } from '../detect/sample.js'
-import { emptyMix } from '../detect/traffic.js'
+import { BanScene, detection } from '../testing/ban-scene.js'
 import { quietLog } from '../testing/quiet-log.js'
 import type { Ban, HookAction } from './ban.js'
 import { Bans } from './bans.js'
@@ -49,27 +49,6 @@ const RULES: BanRules = {
   holdOffMs: 0,
 }
 
-function detection(address: string, more: Partial<Detection> = {}): Detection {
-  return {
-    scope: 'host',
-    target: address,
-    prefix: parsePrefix(address),
-    direction: 'incoming',
-    hostgroup: '',
-    metric: 'pps',
-    threshold: 1000,
-    value: 5000,
-    times: 5,
-    rates: NO_RATES,
-    averages: NO_RATES,
-    mix: emptyMix(),
-    hosts: [],
-    shared: 0,
-    receivedAt: 0,
-    ...more,
-  }
-}
-
 /** `rates` of the addresses of a prefix, from .2 on. */
 function carpet(prefix: string, rates: readonly number[]): Detection {
   const net = prefix.slice(0, prefix.indexOf('/')).replace(/0$/, '')
@@ -85,53 +64,24 @@ function carpet(prefix: string, rates: readonly number[]): Detection {
 
 let scenes = 0
 
-/** Bans on a clock of their own, and a router that does what hooks tell it; the router outlives our crashes. */
-class Scene {
-  readonly file = join(folder, `bans-${++scenes}.jsonl`)
-  now = 1_000_000
-  rules: BanRules
+/** With a router that does what hooks tell it. */
+class Scene extends BanScene {
   readonly router = new Set<string>()
   readonly actions: string[] = []
-  /** Hooks of this moment never run: the process died in between. */
-  lost = false
-  bans: Bans
 
   constructor(rules: BanRules) {
-    this.rules = rules
-    this.bans = this.#make()
-    this.bans.start()
+    super(join(folder, `bans-${++scenes}.jsonl`), rules)
   }
 
-  #make(): Bans {
-    const bans: Bans = new Bans({
-      rules: this.rules,
-      journal: new Journal(this.file, quietLog()),
-      clock: () => this.now,
-      log: quietLog(),
-      actions: {
-        run: (action: HookAction, ban: Ban) => {
-          assert.equal(ban.dryRun, false, 'no hook for a dry run')
-          if (this.lost) return
-          this.actions.push(`${action} ${ban.prefix}`)
-          if (action === 'ban') this.router.add(ban.prefix)
-          else {
-            this.router.delete(ban.prefix)
-            bans.settled(ban.id)
-          }
-        },
-      },
-    })
-    return bans
+  protected override tell(action: HookAction, ban: Ban): void {
+    this.actions.push(`${action} ${ban.prefix}`)
+    if (action === 'ban') this.router.add(ban.prefix)
+    else this.router.delete(ban.prefix)
   }
 
-  /** Ends without a word and starts again. */
-  restart(rules = this.rules): void {
-    this.bans.stop()
-    this.rules = rules
-    this.lost = false
+  override restart(rules?: BanRules): void {
     this.actions.length = 0
-    this.bans = this.#make()
-    this.bans.start()
+    super.restart(rules)
   }
 
   detect(address: string): DetectionOutcome {

@@ -6,13 +6,19 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { contains, parsePrefix } from '@flowdam/common'
 import fc from 'fast-check'
-import type { Detection } from '../detect/detection.js'
 import { NO_RATES } from '../detect/sample.js'
-import { emptyMix } from '../detect/traffic.js'
-import { quietLog } from '../testing/quiet-log.js'
-import { Bans } from './bans.js'
-import { Journal } from './journal.js'
-import { hooksTold, isAbove, isDropped, isTold, type Level, levelOf, NO_LEVELS } from './levels.js'
+import { BanScene, detection } from '../testing/ban-scene.js'
+import type { Ban, HookAction } from './ban.js'
+import {
+  type HookNames,
+  hooksTold,
+  isAbove,
+  isDropped,
+  isTold,
+  type Level,
+  levelOf,
+  NO_LEVELS,
+} from './levels.js'
 import type { BanRules } from './rules.js'
 
 // In memory where there is such a place: the model test syncs some ten thousand times.
@@ -42,71 +48,33 @@ const RULES: BanRules = {
   holdOffMs: 0,
 }
 
-function detection(address: string, times: number): Detection {
-  const prefix = parsePrefix(address)
-  return {
-    ...{ scope: 'host', target: address, prefix, direction: 'incoming', hostgroup: '', metric: 'pps' },
-    ...{ threshold: 1000, value: 1000 * times, times, rates: NO_RATES, averages: NO_RATES, mix: emptyMix() },
-    ...{ hosts: [], shared: 0, receivedAt: 0 },
-  }
-}
-
 let scenes = 0
 
-/** Bans on a clock of their own, and what each hook was told last; that outlives our crashes. */
-class Scene {
-  readonly file = join(folder, `levels-${++scenes}.jsonl`)
-  now = 1_000_000
-  watched = true
-  /** Hooks of this moment never run: the process died in between. */
-  lost = false
+/** With what each hook was told last. */
+class Scene extends BanScene {
   readonly told = { mail: new Set<string>(), bgp: new Set<string>() }
   calls: string[] = []
-  rules: BanRules
-  bans: Bans
 
   constructor(rules: BanRules) {
-    this.rules = rules
-    this.bans = this.#make()
-    this.bans.start()
+    super(join(folder, `levels-${++scenes}.jsonl`), rules)
   }
 
-  #make(): Bans {
-    const bans: Bans = new Bans({
-      rules: this.rules,
-      journal: new Journal(this.file, quietLog()),
-      clock: () => this.now,
-      watched: () => this.watched,
-      log: quietLog(),
-      actions: {
-        run: (action, ban, _decidedAt, hooks, except = []) => {
-          assert.equal(ban.dryRun, false, 'no hook for a dry run')
-          if (this.lost) return
-          for (const name of ['mail', 'bgp'] as const) {
-            if (!isTold(hooks, name) || isTold(except, name)) continue
-            this.calls.push(`${name} ${action} ${levelOf(ban).name}`)
-            if (action === 'ban') this.told[name].add(ban.prefix)
-            else this.told[name].delete(ban.prefix)
-          }
-          if (action === 'unban') bans.settled(ban.id)
-        },
-      },
-    })
-    return bans
+  protected override tell(action: HookAction, ban: Ban, hooks: HookNames, except: HookNames): void {
+    for (const name of ['mail', 'bgp'] as const) {
+      if (!isTold(hooks, name) || isTold(except, name)) continue
+      this.calls.push(`${name} ${action} ${levelOf(ban).name}`)
+      if (action === 'ban') this.told[name].add(ban.prefix)
+      else this.told[name].delete(ban.prefix)
+    }
   }
 
-  /** Ends without a word and starts again. */
-  restart(rules = this.rules): void {
-    this.bans.stop()
-    this.rules = rules
-    this.lost = false
+  override restart(rules?: BanRules): void {
     this.calls = []
-    this.bans = this.#make()
-    this.bans.start()
+    super.restart(rules)
   }
 
   detect(address: string, times: number) {
-    return this.bans.detected(detection(address, times))[0]?.outcome
+    return this.bans.detected(detection(address, { times, value: 1000 * times }))[0]?.outcome
   }
 
   wait(ms: number): void {
