@@ -9,6 +9,7 @@ import { DropCounter } from '@flowdam/aggregator/internal/drops'
 import { anyPort, GrpcEndpoint, MAX_MESSAGE_BYTES } from '@flowdam/aggregator/internal/grpc/endpoint'
 import { IngestServer } from '@flowdam/aggregator/internal/ingest/server'
 import { SourceRegistry } from '@flowdam/aggregator/internal/sources/registry'
+import { ANY_BATCH, NO_DETECTOR } from '@flowdam/aggregator/internal/testing/sinks'
 import { createLogger, formatHostPort } from '@flowdam/common'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { readCommands } from './cpu-report.js'
@@ -19,14 +20,8 @@ const drops = new DropCounter()
 const sources = new SourceRegistry(folder)
 sources.start()
 const ingest = new IngestServer({
-  deltas: { onHostDeltas: () => undefined, onAgentState: () => undefined },
-  batches: {
-    append: async () => 'stored',
-    lastSeq: () => 0,
-    queueBytes: 256e6,
-    hasRoom: () => true,
-    room: async () => undefined,
-  },
+  deltas: NO_DETECTOR,
+  batches: ANY_BATCH,
   sources,
   drops,
   log,

@@ -15,6 +15,7 @@ import { IngestServer } from '../ingest/server.js'
 import { SourceRegistry } from '../sources/registry.js'
 import { until } from '../testing/daemon.js'
 import { quietLog } from '../testing/quiet-log.js'
+import { ANY_BATCH, NO_DETECTOR } from '../testing/sinks.js'
 import { anyPort, GrpcEndpoint } from './endpoint.js'
 
 const BUDGET = 1 << 20
@@ -82,14 +83,8 @@ describe('stream guard', { timeout: 300_000 }, () => {
     sources = new SourceRegistry(directory)
     sources.start()
     ingest = new IngestServer({
-      deltas: { onHostDeltas: () => undefined, onAgentState: () => undefined },
-      batches: {
-        append: async () => 'stored',
-        lastSeq: () => 0,
-        queueBytes: 1e9,
-        hasRoom: () => true,
-        room: async () => undefined,
-      },
+      deltas: NO_DETECTOR,
+      batches: ANY_BATCH,
       sources,
       drops,
       log,

@@ -12,8 +12,7 @@ import { SourceRegistry } from '../sources/registry.js'
 import { Spool } from '../spool/spool.js'
 import { type StoreConfig, spoolOptions, zStore } from '../store/config.js'
 import { prepareStoreFolder, Store, type StoreOptions } from '../store/store.js'
-
-const NO_DETECTOR: DeltaSink = { onHostDeltas: () => undefined, onAgentState: () => undefined }
+import { NO_DETECTOR } from './sinks.js'
 
 export class DataHalf {
   readonly drops = new DropCounter()
