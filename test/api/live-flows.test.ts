@@ -17,7 +17,7 @@ const ALL: WatchFlowsRequest = { host: '', src: '', dst: '', protocol: 0, port: 
 const COMMAND = join(ROOT, 'ctl', 'dist', 'main.js')
 const BATCH = 5000
 
-describe('flows as they arrive', { timeout: 180_000 }, () => {
+describe('flows as they arrive', { timeout: 800_000 }, () => {
   const daemon = new TestDaemon()
   const clients: FlowServiceClient[] = []
   let grpc: string

@@ -2,54 +2,19 @@
 //
 // Top talkers from sums and from flows are the same answer, to the byte.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { TalkerQueries } from '@flowdam/aggregator/internal/flows/talkers'
 import { Turns } from '@flowdam/aggregator/internal/flows/turns'
-import { zStore } from '@flowdam/aggregator/internal/store/config'
-import { TestAgent } from '@flowdam/aggregator/internal/testing/agent-client'
-import { DataHalf } from '@flowdam/aggregator/internal/testing/data-half'
-import { makeRecords } from '@flowdam/aggregator/internal/testing/records'
 import { Direction, type TopTalkersRequest } from '@flowdam/proto'
+import { SummedHalf } from './summed-half.js'
 
 const HOUR_MS = 3_600_000
 const THIS_HOUR = Math.floor(Date.now() / HOUR_MS) * HOUR_MS
 
 describe('top talkers', { timeout: 800_000 }, () => {
-  const path = mkdtempSync(join(tmpdir(), 'flowdam-talkers-'))
-  const config = zStore.parse({ engine: 'embedded', path, spool: { segment_age: '50ms' } })
-  let half: DataHalf
-  let agent: TestAgent
-  let seed = 0
-
-  const start = async (changed = config) => {
-    half = new DataHalf(changed)
-    await half.start()
-    agent = agent
-      ? agent.moved(half.address)
-      : new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1 })
-    await agent.connect()
-    await half.store.ready()
-  }
-  const stop = async () => {
-    agent.disconnect()
-    await half.stop()
-  }
-  const push = async (epochStartUnixMs: number) => {
-    await agent.send(makeRecords(10_000, ++seed, 60_000).records, epochStartUnixMs, { epochMs: 60_000 })
-    await agent.drained()
-    await half.settled()
-  }
-  const summed = async () => {
-    const { rollups } = half.store
-    assert.ok(rollups)
-    while (rollups.waitingMinutes + rollups.waitingHours > 0) await sleep(20)
-  }
+  const site = new SummedHalf()
   const ask = (request: Partial<TopTalkersRequest>) =>
-    new TalkerQueries(half.store, new Turns()).query({
+    new TalkerQueries(site.store, new Turns()).query({
       sinceUnixMs: THIS_HOUR - 5 * HOUR_MS,
       untilUnixMs: 0,
       of: 'host',
@@ -79,15 +44,12 @@ describe('top talkers', { timeout: 800_000 }, () => {
   }
 
   before(async () => {
-    await start()
+    await site.start()
     for (const at of [-4 * HOUR_MS - 30_000, -3 * HOUR_MS + 600_000, -2 * HOUR_MS, -2 * HOUR_MS + 60_000])
-      await push(THIS_HOUR + at)
-    await summed()
+      await site.push(THIS_HOUR + at)
+    await site.summed()
   })
-  after(async () => {
-    await stop()
-    rmSync(path, { recursive: true })
-  })
+  after(() => site.remove())
 
   it('by hour, minute and flow are those of the flows, whatever is asked', async () => {
     const since = THIS_HOUR - 4 * HOUR_MS - 20_500
@@ -117,23 +79,23 @@ describe('top talkers', { timeout: 800_000 }, () => {
 
   it('take what waits to be summed from the flows', async () => {
     // Up to now: the last minute is summed in 20 s at the earliest.
-    await push(Date.now() - 60_000)
-    assert.ok((half.store.rollups?.waitingMinutes ?? 0) > 0)
+    await site.push(Date.now() - 60_000)
+    assert.ok(site.rollups.waitingMinutes > 0)
     // Not from the beginning of an hour, so that there are minutes whatever the time is.
     const { fast } = await agree({ sinceUnixMs: THIS_HOUR - 5 * HOUR_MS + 60_000 })
     assert.ok(fast.tables.includes('flows') && fast.tables.includes('minutes'))
-    assert.equal(fast.totalFlows, seed * 10_000)
+    assert.equal(fast.totalFlows, site.pushed)
   })
 
   it('trust no sums of a time in which nobody kept them', async () => {
-    await stop()
-    await start({ ...config, rollups: false })
-    await push(THIS_HOUR - 2 * HOUR_MS)
+    await site.stop()
+    await site.start({ rollups: false })
+    await site.push(THIS_HOUR - 2 * HOUR_MS)
     assert.deepEqual((await ask({})).tables, ['flows'])
-    await stop()
-    await start()
+    await site.stop()
+    await site.start()
     const { fast } = await agree({})
-    assert.equal(fast.totalFlows, seed * 10_000)
+    assert.equal(fast.totalFlows, site.pushed)
     assert.deepEqual(fast.tables, ['flows'])
   })
 

@@ -67,7 +67,7 @@ function sender(options: ConstructorParameters<typeof Sender>[0]): Sender {
 }
 const until = (what: string, holds: () => boolean) => waitFor(what, () => (holds() ? true : undefined))
 
-describe('numbers', { timeout: 60_000 }, () => {
+describe('numbers', { timeout: 800_000 }, () => {
   it('an Ack of what was never sent costs nothing', async () => {
     const ack = { bootId: 5, seq: 1e6, deltasSeq: 0 }
     const { address, seqs } = await liar({}, () => ({ $case: 'ack', value: ack }))

@@ -60,7 +60,7 @@ function add(sums: RecordSums, { records, packets, bytes }: RecordSums): void {
   sums.bytes += bytes
 }
 
-describe('a message that no aggregator can take', { timeout: 60_000 }, () => {
+describe('a message that no aggregator can take', { timeout: 800_000 }, () => {
   let folder: string
   let spool: Spool
   let stored: RecordSums

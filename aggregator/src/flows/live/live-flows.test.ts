@@ -85,7 +85,7 @@ function quick(live: LiveFlows, filter: Partial<FlowFilter> = {}, by = 'local') 
   }
 }
 
-describe('flows as they arrive', { timeout: 60_000 }, () => {
+describe('flows as they arrive', { timeout: 300_000 }, () => {
   it('come as the store will have them, behind a first message that says that the watch has begun', async () => {
     const { live, passed } = newLive()
     const watcher = quick(live)
