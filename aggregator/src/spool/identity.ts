@@ -2,8 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { FlowdamError } from '@flowdam/common'
-import { syncDirectory } from './segment.js'
+import { FlowdamError, syncFolder } from '@flowdam/common'
 import { SIDECAR_VERSION } from './sidecar.js'
 
 /** A random number made with the folder. A folder that was deleted and made again is another spool. */
@@ -22,6 +21,6 @@ export async function spoolIdentity(directory: string): Promise<number> {
   const id = randomInt(1, 2 ** 31)
   await writeFile(`${path}.new`, JSON.stringify({ id, version: SIDECAR_VERSION }), { flush: true })
   await rename(`${path}.new`, path)
-  await syncDirectory(directory)
+  await syncFolder(directory)
   return id
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncFolder, writeAll } from '@flowdam/common'
 import { RECORD_SIZE } from '@flowdam/proto'
 import { encodeEntry, type SidecarCommit, type SidecarHeader } from './sidecar.js'
 
@@ -119,7 +120,7 @@ export class OpenSegment {
       const segment = new OpenSegment(header, paths.data, data, sidecar)
       await segment.#appendEntry(encodeEntry(header))
       await sidecar.datasync()
-      await syncDirectory(directory)
+      await syncFolder(directory)
       return segment
     } catch (error) {
       await sidecar.close()
@@ -140,7 +141,7 @@ export class OpenSegment {
   async commit(commit: SidecarCommit, buffers: readonly Uint8Array[], sync: boolean): Promise<void> {
     if (this.#torn) await this.#cut()
     this.#torn = true
-    if (commit.bytes > 0) await writeAll(this.#data, buffers, commit.offset, commit.bytes)
+    if (commit.bytes > 0) await writeAll(this.#data, buffers, commit.offset)
     const before = this.#sidecarBytes
     await this.#appendEntry(encodeEntry(commit))
     try {
@@ -183,7 +184,7 @@ export class OpenSegment {
 
   async #appendEntry(line: string): Promise<void> {
     const buffer = Buffer.from(line)
-    await writeAll(this.#sidecar, [buffer], this.#sidecarBytes, buffer.length)
+    await writeAll(this.#sidecar, [buffer], this.#sidecarBytes)
     this.#sidecarBytes += buffer.length
   }
 
@@ -193,38 +194,4 @@ export class OpenSegment {
     await this.#sidecar.truncate(this.#sidecarBytes)
     this.#torn = false
   }
-}
-
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** writev may write less than it was given (disk full, signal); this writes the rest or throws. */
-async function writeAll(
-  file: FileHandle,
-  buffers: readonly Uint8Array[],
-  position: number,
-  bytes: number,
-): Promise<void> {
-  let { bytesWritten: done } = await file.writev(buffers, position)
-  while (done < bytes) {
-    const rest = skip(buffers, done)
-    const { bytesWritten } = await file.writev(rest, position + done)
-    if (bytesWritten === 0) throw new Error(`wrote ${done} of ${bytes} bytes`)
-    done += bytesWritten
-  }
-}
-
-function skip(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
-  const rest: Uint8Array[] = []
-  for (const buffer of buffers) {
-    if (bytes < buffer.length) rest.push(buffer.subarray(bytes))
-    bytes = Math.max(0, bytes - buffer.length)
-  }
-  return rest
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { FlowdamError } from '@flowdam/common'
+import { FlowdamError, lockFolder } from '@flowdam/common'
 import { type FlowBatch, RECORD_SIZE, sumRecords } from '@flowdam/proto'
 import type { AppendResult, BatchOrigin, BatchSink } from '../contracts.js'
 import { SpoolCondition } from './condition.js'
 import { gatherGroup } from './group.js'
 import { spoolIdentity } from './identity.js'
-import { lockDirectory } from './lock.js'
 import { Losses } from './losses.js'
 import type { SpoolOptions, SpoolStatus } from './options.js'
 import { epochLimit, newPending, trustedEpochStart } from './pending.js'
@@ -64,7 +63,7 @@ export class Spool implements BatchSink {
   async start(): Promise<void> {
     const { directory, maxAgeMs } = this.#options
     await mkdir(directory, { recursive: true })
-    this.#unlock = lockDirectory(directory)
+    this.#unlock = lockFolder(directory, 'stop that process, or give this one a store.path of its own')
     this.#spoolId = await spoolIdentity(directory)
     const recovered = await recoverSpool(directory, this.#shelf.deadLetters)
     this.#durable = recovered.positions

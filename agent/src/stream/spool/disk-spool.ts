@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describeError, FlowdamError } from '@flowdam/common'
+import { describeError, FlowdamError, lockFolder, syncFolder, writeAll } from '@flowdam/common'
 import type { FlowBatch } from '@flowdam/proto'
 import { type Damage, joined, namesBetween, noSums, salvageSums } from './damage.js'
 import {
@@ -15,7 +15,6 @@ import {
   frameBytes,
   scanFrames,
 } from './frame.js'
-import { lockFolder } from './lock.js'
 
 /** A segment is given up as a whole when the spool is full, so it is a small part of it. */
 const SEGMENTS = 16
@@ -86,7 +85,7 @@ export class DiskSpool {
     const { folder } = this.#options
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
-      this.#unlock = lockFolder(folder)
+      this.#unlock = lockFolder(folder, 'stop that process, or give this one another id or spool.path')
       return this.#recover()
     } catch (cause) {
       if (FlowdamError.is(cause)) throw cause
@@ -297,26 +296,4 @@ function count({ segment, recordBytes }: Place, by: 1 | -1): void {
 function checked(place: Place, batch: FlowBatch | undefined): FlowBatch {
   if (batch) return batch
   throw new FlowdamError('FD_SPOOL_DAMAGED', `${place.segment.path} is damaged at ${place.offset}`)
-}
-
-/** A file's name is durable only with its folder. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** writev may write less than asked. */
-async function writeAll(file: FileHandle, buffers: readonly Uint8Array[], at: number): Promise<void> {
-  const left = [...buffers]
-  let position = at
-  while (left.length > 0) {
-    let { bytesWritten } = await file.writev(left, position)
-    position += bytesWritten
-    while (left[0] && bytesWritten >= left[0].length) bytesWritten -= left.shift()?.length ?? 0
-    if (left[0] && bytesWritten > 0) left[0] = left[0].subarray(bytesWritten)
-  }
 }

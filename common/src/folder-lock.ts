@@ -1,28 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, ftruncateSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { FlowdamError } from '@flowdam/common'
-
-const FILE = 'lock'
+import { FlowdamError } from './errors.js'
 
 /**
- * One process per folder. The file names the holder by pid and start time (proc(5), stat field 22), so that a number
- * taken over by another process after a crash is not mistaken for the holder.
+ * One process per folder, until what this returns is called. The file names the holder by pid and start time (proc(5),
+ * stat field 22), so that a number taken over by another process after a crash is not mistaken for the holder.
+ * FD_SPOOL_LOCKED.
  */
-export function lockDirectory(directory: string): () => void {
-  const path = join(directory, FILE)
+export function lockFolder(folder: string, remedy: string): () => void {
+  const path = join(folder, 'lock')
   const mine = `${process.pid} ${startTime(process.pid)}`
   try {
-    writeFileSync(path, mine, { flag: 'wx' })
+    writeFileSync(path, mine, { flag: 'wx', mode: 0o600 })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
     const held = readFileSync(path, 'utf8')
     const pid = Number(held.split(' ')[0])
-    if (held !== mine && held.includes(' ') && startTime(pid) !== '' && held === `${pid} ${startTime(pid)}`) {
-      throw new FlowdamError('FD_SPOOL_LOCKED', `${directory} is in use by process ${pid}`, {
-        cause,
-        remedy: 'stop that process, or give this one a store.path of its own',
-      })
+    if (held !== mine && startTime(pid) !== '' && held === `${pid} ${startTime(pid)}`) {
+      throw new FlowdamError('FD_SPOOL_LOCKED', `${folder} is in use by process ${pid}`, { cause, remedy })
     }
     overwrite(path, mine)
   }
