@@ -69,7 +69,7 @@ export class Agent {
       log,
     })
     this.#clockWatch = new ClockWatch({ log })
-    this.#tls = tls && new TlsIdentity(tls)
+    this.#tls = tls && new TlsIdentity(tls, log)
     this.#knownConfig = spool && new KnownConfig(join(spool.path, `${id}.config.json`), log)
   }
 
@@ -154,7 +154,7 @@ export class Agent {
     this.#queue.setLimits({ maxBytes: this.#config.queue })
     if (applied.includes('networks') && !this.#told)
       this.#counter?.deltas.setNetworks(this.#config.networks, [])
-    if (this.#tls?.changed) {
+    if (this.#tls?.renew()) {
       this.log.info('new certificates')
       this.#uplink?.reconnect()
     }

@@ -4,6 +4,7 @@
 // used, as when a machine was cloned or set back to a snapshot, or its clock gave two boots the same name.
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type IngestServiceServer,
   IngestServiceService,
@@ -95,6 +96,20 @@ describe('numbers', { timeout: 800_000 }, () => {
       assert.deepEqual([seqs, honest.sink.batches.length], [[], 5])
       assert.match(agent.uplink.lastFailure ?? '', /FD_WELCOME/)
     }
+  })
+
+  it('two agents with one id do not take the stream from each other many times a second', async () => {
+    const receiver = new Receiver()
+    await receiver.start()
+    stops.push(() => receiver.stop())
+    const [first, second] = [5, 6].map((bootId) => sender({ targets: [receiver.address], bootId }))
+    first?.start()
+    await until('the first to have it', () => first?.uplink.connected === true)
+    second?.start()
+    await until('the second to have it', () => first?.uplink.stats.disconnects === 1)
+    // A stream that is lost otherwise is tried again within a fifth of a second.
+    await sleep(2000)
+    assert.deepEqual([receiver.ingest?.agents()[0]?.replacedStreams, second?.uplink.connected], [1, true])
   })
 
   it('numbers that another used are skipped, and what had them is counted', async () => {

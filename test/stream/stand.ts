@@ -65,6 +65,7 @@ export interface ReceiverOptions {
   config?: Config
   /** What the wire, or a memory, does to messages before they are read. */
   damage?: (bytes: Buffer) => Buffer
+  handshakeMs?: number
 }
 
 /** An aggregator as far as agents see it. Can be stopped and started again on the same port. */
@@ -82,11 +83,13 @@ export class Receiver {
   readonly #config: Config
   readonly #batches: BatchSink
   readonly #damage: (bytes: Buffer) => Buffer
+  readonly #handshakeMs: number | undefined
 
   constructor(options: ReceiverOptions = {}) {
     this.sink = options.sink ?? new Sink()
     this.#batches = options.batches ?? this.sink
     this.#tls = options.tls
+    this.#handshakeMs = options.handshakeMs
     this.#damage = options.damage ?? ((bytes) => bytes)
     this.#config = options.config ?? { networks: ['203.0.113.0/24'], exemptRemote: [], pace: undefined }
   }
@@ -117,7 +120,10 @@ export class Receiver {
     })
     this.ingest.start()
     const listen = this.#port === 0 ? anyPort() : { host: '127.0.0.1', port: this.#port }
-    this.#grpc = new GrpcEndpoint({ listen, tls: this.#tls?.(), drops: this.drops, log })
+    this.#grpc = new GrpcEndpoint({
+      ...{ listen, tls: this.#tls?.(), drops: this.drops, log },
+      ...(this.#handshakeMs !== undefined && { handshakeMs: this.#handshakeMs }),
+    })
     const { definition } = this.ingest
     const { requestDeserialize } = definition.stream
     const counting = (bytes: Buffer) => {

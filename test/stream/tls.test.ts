@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
@@ -133,15 +134,31 @@ describe('certificates', { timeout: 800_000 }, () => {
     }
   })
 
+  it('who begins a handshake and does not go on is not kept', async () => {
+    const server = new Receiver({
+      tls: () => new ServerTls({ files: files('agg'), drops: server.drops, log }),
+      handshakeMs: 100,
+    })
+    await server.start()
+    try {
+      const socket = connect(server.port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      await new Promise<void>((resolve) => socket.resume().once('close', () => resolve()))
+      assert.equal(server.drops.get('ingest', 'certificate'), 1)
+    } finally {
+      await server.stop()
+    }
+  })
+
   it('rotates on both sides without a restart', async () => {
     const { sender, identity } = agent('edge1', 'edge1')
     await until('the stream', () => sender.uplink.connected)
-    assert.equal(identity.changed, false)
+    assert.equal(identity.renew(), false)
     const rotations = tls.rotations
     make('ca', ['aggregator', 'agg', 'DNS:localhost'])
     make('ca', ['agent', 'edge1'])
     await until('the aggregator to see it', () => tls.rotations > rotations)
-    assert.equal(identity.changed, true)
+    assert.equal(identity.renew(), true)
     const { connects } = sender.uplink.stats
     sender.uplink.reconnect()
     await until('the new stream', () => sender.uplink.stats.connects > connects)
@@ -159,6 +176,21 @@ describe('certificates', { timeout: 800_000 }, () => {
     const { sender } = agent('edge1', 'edge1')
     await until('a stream with the old one', () => sender.uplink.connected)
     copyFileSync(`${cert}.kept`, cert)
+  })
+
+  it('an agent goes on with its old ones when the new ones do not fit, half way through a rotation', async () => {
+    const { sender, identity } = agent('edge1', 'edge1')
+    await until('the stream', () => sender.uplink.connected)
+    const { cert } = files('edge1')
+    copyFileSync(cert, `${cert}.kept`)
+    copyFileSync(files('agg').cert, cert)
+    // What SIGHUP does: a stream that works is not given up for files that cannot work.
+    assert.equal(identity.renew(), false)
+    const { connects } = sender.uplink.stats
+    sender.uplink.reconnect()
+    await until('a stream with the old one', () => sender.uplink.stats.connects > connects)
+    copyFileSync(`${cert}.kept`, cert)
+    assert.equal(identity.renew(), false)
   })
 })
 

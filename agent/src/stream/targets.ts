@@ -4,6 +4,9 @@ import { Backoff } from './backoff.js'
 /** Between attempts when every aggregator says that it will never take us as we are: versions, records. */
 const SLOW_MS = 60_000
 
+/** After another agent with our id took over: the two would take the stream from each other many times a second. */
+const REPLACED_MS = 10_000
+
 /** Which aggregator to try next: in order, again from the first after a stream was lost, a pause after each round. */
 export class Targets {
   readonly #count: number
@@ -39,6 +42,12 @@ export class Targets {
     this.#at = at
     this.#hopeless = true
     this.#backoff.reset()
+  }
+
+  /** Another agent with our id has the stream. Returns how long to leave it to that one, milliseconds. */
+  replaced(): number {
+    this.lost()
+    return REPLACED_MS * (0.5 + this.#random() / 2)
   }
 
   /** The stream ended. Returns how long to wait before the first is tried again, milliseconds. */

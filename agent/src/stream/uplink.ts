@@ -173,7 +173,8 @@ export class Uplink {
         if (!welcomed) return this.#failed(target, explainFailure(code, details, target.overTls))
         this.stats.disconnects++
         this.#lost()
-        const retryInMs = this.#targets.lost()
+        const replaced = details.startsWith('FD_REPLACED')
+        const retryInMs = replaced ? this.#targets.replaced() : this.#targets.lost()
         const line = { aggregator: target.address, reason: `${code}: ${details}`, retryInMs }
         this.#options.log.warn(line, 'the stream to the aggregator ended')
         if (refused) void this.#setAside(refused, details, target.address, retryInMs)

@@ -11,7 +11,7 @@ import {
 import type { DropCounter } from '../drops.js'
 import { StreamGuard, type StreamGuardOptions } from './stream-guard.js'
 import type { ServerTls } from './tls.js'
-import { secureServers, widenConnections, widenStreams } from './windows.js'
+import { limitHandshakes, secureServers, widenConnections, widenStreams } from './windows.js'
 
 /** A full batch and its frame; nothing in the contract is larger. Host deltas of 100 000 addresses are 4 MB. */
 export const MAX_MESSAGE_BYTES = 8 << 20
@@ -20,6 +20,8 @@ if (MAX_MESSAGE_BYTES < MAX_BATCH_RECORDS * RECORD_SIZE * 2)
 
 /** On one connection; a client's further calls wait for one of these to end. */
 const MAX_CONCURRENT_STREAMS = 256
+
+const HANDSHAKE_MS = 10_000
 
 export interface GrpcEndpointOptions {
   listen: HostPort
@@ -33,6 +35,8 @@ export interface GrpcEndpointOptions {
   log: Logger
   /** For tests. */
   guard?: Pick<StreamGuardOptions, 'unfinishedBytes' | 'lingerMs'>
+  /** For tests. */
+  handshakeMs?: number
 }
 
 /** The gRPC port: agents' streams and the API, with windows for agents far away. */
@@ -79,6 +83,7 @@ export class GrpcEndpoint {
     })
     for (const [service, implementation] of this.#services) server.addService(service, implementation)
     widenStreams(server)
+    limitHandshakes(server, this.#options.handshakeMs ?? HANDSHAKE_MS)
     this.#port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(
         formatHostPort(listen),

@@ -40,6 +40,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: 'it is not valid yet; compare the clocks',
   INVALID_PURPOSE: 'it may not be used by clients',
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'the client has none; give it one (tls.cert, --cert)',
+  ERR_TLS_HANDSHAKE_TIMEOUT: 'the client did not finish its handshake in time',
   ERR_SSL_HTTP_REQUEST: 'the client does not speak TLS',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the client does not speak TLS; configure tls there',
   // Node's TLS clients say no by hanging up.

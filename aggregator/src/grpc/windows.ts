@@ -11,7 +11,7 @@ import type { Server } from '@grpc/grpc-js'
 export const WINDOW_BYTES = 8 << 20
 
 interface ServerInternals {
-  commonServerOptions: { settings?: Settings }
+  commonServerOptions: { settings?: Settings; handshakeTimeout?: number }
   http2Servers: Map<Http2Server, unknown>
 }
 
@@ -19,6 +19,14 @@ interface ServerInternals {
 export function widenStreams(server: Server, bytes = WINDOW_BYTES): void {
   const { commonServerOptions } = internals(server)
   commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: bytes }
+}
+
+/**
+ * Before the server binds: how long a client may take for its TLS handshake. Node's two minutes suit nobody but those who
+ * want to use up our sockets; what is silent after the handshake is ended by keepalives.
+ */
+export function limitHandshakes(server: Server, ms: number): void {
+  internals(server).commonServerOptions.handshakeTimeout = ms
 }
 
 /** After the server has bound: the window of each connection. `onNarrow` hears of one that stayed small. */
