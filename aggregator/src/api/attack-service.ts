@@ -32,14 +32,14 @@ export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logg
     }
   }
   return {
-    listAttacks: unary(log, async ({ includeEnded, limit, pageToken }) => {
+    listAttacks: unary(log, async ({ includeEnded, limit, pageToken }, _call, signal) => {
       const most = Math.min(limit || DEFAULT_LIST, MOST_LIST)
       const [after] = readPageToken('attacks', pageToken) ?? []
       const ours = attacks.list(includeEnded, Number.POSITIVE_INFINITY)
       const known = new Set(ours.map(({ id }) => id))
       // One more than a page, so that it is known whether another follows.
       const older = includeEnded
-        ? await fromStore({ limit: most + known.size + 1, before: String(after ?? '') })
+        ? await fromStore({ limit: most + known.size + 1, before: String(after ?? ''), signal })
         : []
       const all = [...ours, ...older.filter(({ id }) => !known.has(id))].sort((a, b) =>
         a.id < b.id ? 1 : -1,
@@ -47,8 +47,9 @@ export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logg
       const { page, nextPageToken } = pageById('attacks', all, most, pageToken)
       return { attacks: page.map(apiAttack), nextPageToken }
     }),
-    getAttack: unary(log, async ({ id }) => {
-      const attack = attacks.get(id) ?? (id === '' ? undefined : (await fromStore({ limit: 1, id }))[0])
+    getAttack: unary(log, async ({ id }, _call, signal) => {
+      const attack =
+        attacks.get(id) ?? (id === '' ? undefined : (await fromStore({ limit: 1, id, signal }))[0])
       if (!attack) throw new FlowdamError('FD_ATTACK_UNKNOWN', `no attack has the id '${id}'`)
       return { attack: apiAttack(attack) }
     }),

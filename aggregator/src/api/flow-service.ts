@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
 import type { FlowServiceServer, WatchFlowsRequest, WatchFlowsResponse } from '@flowdam/proto'
-import type { ServerWritableStream } from '@grpc/grpc-js'
+import type { Deadline, ServerWritableStream } from '@grpc/grpc-js'
 import { callerOf } from '../access/caller.js'
 import type { LiveFlows } from '../flows/live/live-flows.js'
 import type { FlowQueries } from '../flows/queries.js'
 import type { TalkerQueries } from '../flows/talkers.js'
+import type { Asker } from '../flows/turns.js'
 import { statusError, unary } from './status-error.js'
 import { sendParts } from './watch.js'
 
@@ -17,11 +18,8 @@ export interface FlowAnswers {
 
 export function flowService({ flows, talkers, live }: FlowAnswers, log: Logger): FlowServiceServer {
   return {
-    queryFlows: unary(log, (request, call, signal) =>
-      // Infinity where the caller set no deadline.
-      flows.query(request, { withinMs: Number(call.getDeadline()) - Date.now(), signal }),
-    ),
-    topTalkers: unary(log, (request) => talkers.query(request)),
+    queryFlows: unary(log, (request, call, signal) => flows.query(request, askerOf(call, signal))),
+    topTalkers: unary(log, (request, call, signal) => talkers.query(request, askerOf(call, signal))),
     streamFlows: (call) =>
       void sendParts(call, log, async function* (signal) {
         for await (const part of flows.stream(call.request, signal)) yield { flows: part }
@@ -53,4 +51,9 @@ function sendLive(call: WatchCall, live: LiveFlows, log: Logger): void {
   } catch (error) {
     call.emit('error', statusError(error, log))
   }
+}
+
+function askerOf(call: { getDeadline(): Deadline }, signal: AbortSignal): Asker {
+  // Infinity where the caller set no deadline.
+  return { withinMs: Number(call.getDeadline()) - Date.now(), signal }
 }

@@ -46,18 +46,20 @@ export interface StoredAttacksQuery {
   id?: string
   /** Only those that began before the one with this id. */
   before?: string
+  /** Of who asks. */
+  signal?: AbortSignal
 }
 
 /** Attacks as the store has them, newest first; none where it is not there. */
 export async function storedAttacks(
   store: AttackStore,
-  { limit, id = '', before = '' }: StoredAttacksQuery,
+  { limit, id = '', before = '', signal }: StoredAttacksQuery,
 ): Promise<Attack[]> {
   if (!store.isReady) return []
   const rows = await store.query<{ details: string }>(
     `SELECT details FROM ${store.engine.database}.attacks FINAL WHERE details != '' AND ({id:String} = '' OR id = {id:String}) AND ({before:String} = '' OR id < {before:String}) ORDER BY id DESC LIMIT {limit:UInt32}`,
     { id, before, limit },
-    LIMITS,
+    { ...LIMITS, ...(signal && { signal }) },
   )
   return rows.map(({ details }) => JSON.parse(details) as Attack)
 }

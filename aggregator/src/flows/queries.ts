@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Flow, QueryFlowsRequest, QueryFlowsResponse, StreamFlowsRequest } from '@flowdam/proto'
 import { pageToken, readPageToken } from '../api/page.js'
-import { type QueryLimits, type QueryParams, StoreFailure } from '../store/engine.js'
+import type { QueryLimits, QueryParams } from '../store/engine.js'
 import { addressText } from '../store/schema.js'
 import { addressRange, checkProtocolAndPort, invalid } from './input.js'
-import { PEOPLE, type Totals, type Turns } from './turns.js'
+import { type Asker, limitsFor, PATIENT_ASKER, PEOPLE, type Totals, type Turns } from './turns.js'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 10_000
@@ -37,7 +37,7 @@ export class FlowQueries {
     const { where, params } = conditions({ ...request, ...position.times })
     const limit = Math.min(request.limit || DEFAULT_LIMIT, MAX_LIMIT)
     const sums = `SELECT count() AS flows, sum(f.packets) AS packets, sum(f.bytes) AS bytes FROM ${this.#table} AS f WHERE ${where}`
-    return this.#turns.run(async () => {
+    return this.#turns.run(asker.signal, async () => {
       const flows = await this.#read(request, position, limit, limitsFor(asker, began))
       const [total] = await this.#store.query<Totals>(sums, params, limitsFor(asker, began))
       return {
@@ -60,7 +60,7 @@ export class FlowQueries {
       const most = Math.min(PART, left)
       const from = position
       // Other queries have their turns between the parts.
-      const flows = await this.#turns.run(() => this.#read(query, from, most, PEOPLE))
+      const flows = await this.#turns.run(signal, () => this.#read(query, from, most, { ...PEOPLE, signal }))
       if (flows.length > 0) yield flows
       if (flows.length < most) return
       left -= flows.length
@@ -85,21 +85,6 @@ export class FlowQueries {
     } ORDER BY ${orderOf(request)} LIMIT {limit:UInt32} OFFSET {skip:UInt64}`
     return (await this.#store.query<Row>(list, { ...params, limit, skip }, limits)).map(toFlow)
   }
-}
-
-/** Who waits for an answer, and for how long. */
-export interface Asker {
-  withinMs: number
-  signal: AbortSignal
-}
-
-const PATIENT_ASKER: Asker = { withinMs: Number.POSITIVE_INFINITY, signal: new AbortController().signal }
-
-/** The store gives up when the asker does: nobody would read the answer. */
-function limitsFor({ withinMs, signal }: Asker, began: number): QueryLimits {
-  const left = withinMs - (performance.now() - began)
-  if (signal.aborted || left <= 0) throw new StoreFailure('retry', 'nobody waits for the answer any more')
-  return { ...PEOPLE, timeoutMs: Math.min(PEOPLE.timeoutMs, Math.ceil(left)) }
 }
 
 /** Where a page begins. */

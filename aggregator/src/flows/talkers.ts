@@ -5,7 +5,7 @@ import type { Summed } from '../store/rollup/rollups.js'
 import { addressText } from '../store/schema.js'
 import { addressRange, checkProtocolAndPort, invalid } from './input.js'
 import { answerable, type Kept, type Piece, piecesOf, type Resolution } from './pieces.js'
-import { PEOPLE, type Totals, type Turns } from './turns.js'
+import { type Asker, limitsFor, PATIENT_ASKER, type Totals, type Turns } from './turns.js'
 
 const DEFAULT_LIMIT = 20
 const MAX_LIMIT = 1000
@@ -68,7 +68,7 @@ export class TalkerQueries {
   }
 
   /** Throws FD_QUERY_INVALID, FD_QUERY_BUSY, FD_QUERY_FAILED. */
-  async query(request: TopTalkersRequest): Promise<TopTalkersResponse> {
+  async query(request: TopTalkersRequest, asker: Asker = PATIENT_ASKER): Promise<TopTalkersResponse> {
     const began = performance.now()
     const subject = SUBJECTS[request.of || 'host']
     if (!subject) throw invalid('of', `of '${request.of}' is not ${Object.keys(SUBJECTS).join(', ')}`)
@@ -86,23 +86,23 @@ export class TalkerQueries {
         : `t.${name} AS ${name}`,
     )
     let rowsRead = 0
-    const limits = {
-      ...PEOPLE,
+    const limits = () => ({
+      ...limitsFor(asker, began),
       onRead: (rows: number) => {
         rowsRead += rows
       },
-    }
+    })
     const limit = Math.min(request.limit || DEFAULT_LIMIT, MAX_LIMIT)
-    return this.#turns.run(async () => {
+    return this.#turns.run(asker.signal, async () => {
       const rows = await this.#store.query<Row>(
         `SELECT ${shown.join(', ')}, flows, packets, bytes FROM (SELECT ${key}, ${sums} FROM (${from(subject.key)}) AS t GROUP BY ${key} ORDER BY ${by} DESC, ${key} LIMIT {limit:UInt32}) AS t ORDER BY ${by} DESC, ${key}`,
         { ...params, limit },
-        limits,
+        limits(),
       )
       const [total] = await this.#store.query<Totals>(
         `SELECT ${sums} FROM (${from([])}) AS t`,
         params,
-        limits,
+        limits(),
       )
       return {
         talkers: rows.map(toTalker),

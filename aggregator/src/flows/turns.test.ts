@@ -4,13 +4,15 @@ import { describe, it } from 'node:test'
 import { StoreFailure } from '../store/engine.js'
 import { Turns } from './turns.js'
 
+const wanted = new AbortController().signal
+
 describe('turns', () => {
   it('run so many at a time, in order, and refuse those beyond', async () => {
     const turns = new Turns(2, 3)
     const began: number[] = []
     const ends: (() => void)[] = []
     const ask = (id: number) =>
-      turns.run(() => {
+      turns.run(wanted, () => {
         began.push(id)
         return new Promise<number>((resolve) => ends.push(() => resolve(id)))
       })
@@ -30,8 +32,31 @@ describe('turns', () => {
   it('leave the place when a query fails, and say what to do', async () => {
     const turns = new Turns(1, 0)
     const tooSlow = () =>
-      turns.run(() => Promise.reject(new StoreFailure('retry', 'timeout exceeded', { code: 159 })))
+      turns.run(wanted, () => Promise.reject(new StoreFailure('retry', 'timeout exceeded', { code: 159 })))
     await assert.rejects(tooSlow(), { code: 'FD_QUERY_FAILED', remedy: /shorter time/ })
-    assert.equal(await turns.run(async () => 1), 1)
+    assert.equal(await turns.run(wanted, async () => 1), 1)
+  })
+
+  it('are left by who does not wait any more, for others to wait in its place', async () => {
+    const turns = new Turns(1, 1)
+    let end = () => {}
+    const running = turns.run(wanted, () => new Promise<void>((resolve) => (end = resolve)))
+    const gone = new AbortController()
+    const never = turns.run(gone.signal, () => Promise.reject(new Error('it had its turn')))
+    await assert.rejects(
+      turns.run(wanted, async () => 2),
+      { code: 'FD_QUERY_BUSY' },
+    )
+    gone.abort()
+    await assert.rejects(never, { code: 'FD_QUERY_FAILED' })
+    const next = turns.run(wanted, async () => 3)
+    end()
+    await running
+    assert.equal(await next, 3)
+    await assert.rejects(
+      turns.run(AbortSignal.abort(), async () => 4),
+      { code: 'FD_QUERY_FAILED' },
+    )
+    assert.equal(await turns.run(wanted, async () => 5), 5)
   })
 })

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { FlowdamError } from '@flowdam/common'
+import { notWanted } from '../store/cancel.js'
 import { type QueryLimits, StoreFailure } from '../store/engine.js'
 
 /** What a person's or program's query may cost. Beside two loaders in 2 GB there must be room for what they do. */
@@ -25,8 +26,8 @@ export class Turns {
     this.#most = most
   }
 
-  /** Rejects with FD_QUERY_BUSY, or FD_QUERY_FAILED for a StoreFailure. */
-  async run<T>(query: () => Promise<T>): Promise<T> {
+  /** Rejects with FD_QUERY_BUSY, or FD_QUERY_FAILED for a StoreFailure. Who is gone when the turn comes has none. */
+  async run<T>(signal: AbortSignal, query: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#atATime) {
       if (this.#waiting.length >= this.#most) {
         throw new FlowdamError('FD_QUERY_BUSY', `${this.#most} queries wait for their turn already`, {
@@ -34,11 +35,12 @@ export class Turns {
         })
       }
       // Whoever ends leaves the place to the next, so `#running` stays.
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      await this.#turn(signal)
     } else {
       this.#running++
     }
     try {
+      if (signal.aborted) throw notWanted()
       return await query()
     } catch (error) {
       throw queryError(error)
@@ -48,6 +50,23 @@ export class Turns {
       else this.#running--
     }
   }
+
+  /** Those who are gone make room for others who wait. */
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(begin), 1)
+        reject(queryError(notWanted()))
+      }
+      const begin = () => {
+        signal.removeEventListener('abort', leave)
+        resolve()
+      }
+      this.#waiting.push(begin)
+      if (signal.aborted) leave()
+      else signal.addEventListener('abort', leave, { once: true })
+    })
+  }
 }
 
 function queryError(cause: unknown): unknown {
@@ -56,4 +75,22 @@ function queryError(cause: unknown): unknown {
     ? 'ask for a shorter time or a narrower filter'
     : 'see `flowdam status`'
   return new FlowdamError('FD_QUERY_FAILED', `the store did not answer: ${cause.message}`, { cause, remedy })
+}
+
+/** Who waits for an answer, and for how long. */
+export interface Asker {
+  withinMs: number
+  signal: AbortSignal
+}
+
+export const PATIENT_ASKER: Asker = {
+  withinMs: Number.POSITIVE_INFINITY,
+  signal: new AbortController().signal,
+}
+
+/** The store gives up when the asker does: nobody would read the answer. `began`: performance.now() of the question. */
+export function limitsFor({ withinMs, signal }: Asker, began: number): QueryLimits {
+  const left = withinMs - (performance.now() - began)
+  if (signal.aborted || left <= 0) throw notWanted()
+  return { ...PEOPLE, timeoutMs: Math.min(PEOPLE.timeoutMs, Math.ceil(left)), signal }
 }

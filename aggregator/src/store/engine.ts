@@ -8,6 +8,8 @@ export interface QueryLimits {
   maxMemoryBytes: number
   /** Asked by somebody who can wait: what the aggregator itself asks does not wait for it. */
   patient?: boolean
+  /** Ends the statement in the database when nobody waits for its answer any more. */
+  signal?: AbortSignal
   /** Called with the number of rows that were read. */
   onRead?: (rows: number) => void
 }

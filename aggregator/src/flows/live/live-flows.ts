@@ -13,9 +13,9 @@ const MOST_WATCHERS = 16
 /** One caller must leave room for others. */
 const MOST_OF_CALLER = 8
 const TURN_MS = 100
-/** Flows that one watcher gets in a turn, and all together: each is some microseconds to write. */
-const MOST_IN_TURN = 1000
-const MOST_OF_ALL = 2000
+/** Flows that one watcher gets in a turn, and all together: each is some microseconds to write, and more to who reads. */
+const MOST_IN_TURN = 200
+const MOST_OF_ALL = 400
 const RETRY_MS = 5000
 /** Records that all look at before the next: they stay in the processor's first cache. */
 const BLOCK = 256

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import { cancellable } from '../cancel.js'
 import {
   type Engine,
   failureOf,
@@ -24,6 +26,8 @@ export interface ClickHouseOptions {
   /** A statement that is not answered in this time is tried again; an insert's token keeps it from happening twice. */
   timeoutMs?: number
 }
+
+const MOST_KILLS = 10
 
 /** A ClickHouse server over HTTP. */
 export class ClickHouseEngine implements Engine {
@@ -74,16 +78,27 @@ export class ClickHouseEngine implements Engine {
   }
 
   query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
-    return this.#attempt(async (client) => {
-      const result = await client.query({
-        query: sql,
-        format: 'JSON',
-        query_params: params,
-        clickhouse_settings: limitSettings(limits),
+    const id = randomUUID()
+    const deaf = new AbortController()
+    const run = () =>
+      this.#attempt(async (client) => {
+        const result = await client.query({
+          query: sql,
+          format: 'JSON',
+          query_params: params,
+          query_id: id,
+          abort_signal: deaf.signal,
+          clickhouse_settings: limitSettings(limits),
+        })
+        const { data, statistics } = await result.json<Row>()
+        limits.onRead?.(statistics?.rows_read ?? 0)
+        return data
       })
-      const { data, statistics } = await result.json<Row>()
-      limits.onRead?.(statistics?.rows_read ?? 0)
-      return data
+    return cancellable(limits.signal, run, (attempt) => {
+      // Perhaps another server answers at this address, which does not know of it: its time limit is left.
+      if (attempt > MOST_KILLS) deaf.abort()
+      // Everybody may end what is their own.
+      return this.command(`KILL QUERY WHERE query_id = ${quote(id)} ASYNC`)
     })
   }
 

@@ -24,6 +24,18 @@ function sessionOf(lane: string): Session {
   return session
 }
 
+/** Ends of what each lane does; a session takes one statement at a time. */
+const tails = new Map<string, Promise<unknown>>()
+
+function inLane<T>(lane: string, work: () => Promise<T>): Promise<T> {
+  const turn = (tails.get(lane) ?? Promise.resolve()).then(work)
+  tails.set(
+    lane,
+    turn.catch(() => undefined),
+  )
+  return turn
+}
+
 async function run({ lane, sql, params, rows }: ChildRequest): Promise<string> {
   const session = sessionOf(lane)
   if (rows !== undefined) {
@@ -31,10 +43,22 @@ async function run({ lane, sql, params, rows }: ChildRequest): Promise<string> {
     return ''
   }
   const options = { format: 'JSON' }
-  const result = await (params
-    ? session.queryBindAsync(sql, params, options)
-    : session.queryAsync(sql, options))
-  return result.text()
+  // The library has statements with parameters wait for each other, in all sessions together.
+  const bound = params && Object.keys(params).length > 0
+  try {
+    const result = await (bound
+      ? session.queryBindAsync(sql, params, options)
+      : session.queryAsync(sql, options))
+    return result.text()
+  } catch (error) {
+    // What a statement that failed had written already would stand before the next one's answer, and one that was ended
+    // stay on the list of those under way.
+    if (params) {
+      sessions.delete(lane)
+      session.close()
+    }
+    throw error
+  }
 }
 
 process.on('message', (request: ChildRequest | 'stop') => {
@@ -43,7 +67,7 @@ process.on('message', (request: ChildRequest | 'stop') => {
     process.exit(0)
   }
   const { id } = request
-  run(request).then(
+  inLane(request.lane, () => run(request)).then(
     (text) => reply({ id, text }),
     (error: Error & { clickhouseCode?: number }) =>
       reply({ id, error: { message: error.message, code: error.clickhouseCode } }),

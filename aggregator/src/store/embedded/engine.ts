@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from '@flowdam/common'
+import { cancellable } from '../cancel.js'
 import {
   type Engine,
   failureOf,
@@ -91,11 +92,20 @@ export class EmbeddedEngine implements Engine {
 
   async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
     const settings = Object.entries(limitSettings(limits)).map(([name, value]) => `${name} = ${value}`)
-    const text = await this.#request({
-      lane: limits.patient ? 'patient' : 'query',
-      sql: `${sql} SETTINGS ${settings.join(', ')}, max_threads = 1`,
-      params,
-    })
+    // The library knows of no way to end a statement, and gives it an id of its own: it is found by its comment.
+    const comment = `flowdam-${this.#nextId}`
+    const run = () =>
+      this.#request({
+        lane: limits.patient ? 'patient' : 'query',
+        sql: `${sql} SETTINGS ${settings.join(', ')}, max_threads = 1, log_comment = ${quote(comment)}`,
+        params,
+      })
+    const text = await cancellable(limits.signal, run, () =>
+      this.#request({
+        lane: 'kill',
+        sql: `KILL QUERY WHERE Settings['log_comment'] = ${quote(comment)} ASYNC`,
+      }),
+    )
     const { data, statistics } = JSON.parse(text) as Result<Row>
     limits.onRead?.(statistics.rows_read)
     return data
@@ -144,6 +154,8 @@ export class EmbeddedEngine implements Engine {
     const settings: ChildSettings = { path, memoryBytes }
     const child = fork(CHILD, [JSON.stringify(settings)], {
       execArgv: [],
+      // A thread for each lane, or a statement could not be ended while others fill them all.
+      env: { ...process.env, UV_THREADPOOL_SIZE: '8' },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
