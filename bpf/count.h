@@ -23,26 +23,32 @@ static __always_inline void add_pair(const struct place *place, __u64 *packets, 
 	}
 }
 
-/* Counts the packet by what parsing said. Returns true when it shall be dropped. */
-static __always_inline bool count_packet(const struct place *place, int parsed,
-					 struct packet *packet)
+/*
+ * Counts the packet by what parsing said. Returns 1 when it shall be dropped. A global function: the
+ * verifier checks it once, by itself, and not for each way that leads through parsing.
+ */
+__weak __noinline int count_packet(const struct place *place, int parsed, struct packet *packet)
 {
-	__u32 key = place->block * FD_MAX_IFACES + place->iface;
-	struct ledger *ledger = bpf_map_lookup_elem(&ledgers, &key);
+	struct ledger *ledger;
 	bool dropped = false;
 	int reason;
+	__u32 key;
 
+	if (!place || !packet)
+		return 0;
+	key = place->block * FD_MAX_IFACES + place->iface;
+	ledger = bpf_map_lookup_elem(&ledgers, &key);
 	if (!ledger)
-		return false;
+		return 0;
 	add_pair(place, &ledger->seen_packets, &ledger->seen_bytes, packet);
 	if (parsed < 0) {
 		add_pair(place, &ledger->malformed_packets, &ledger->malformed_bytes, packet);
 		count_reason(place, MALFORMED_REASON(parsed), packet->packets);
-		return false;
+		return 0;
 	}
 	if (parsed == PARSED_NOT_IP) {
 		add_pair(place, &ledger->not_ip_packets, &ledger->not_ip_bytes, packet);
-		return false;
+		return 0;
 	}
 
 	packet->key[4] |= (__u64)packet->vlan << 48 |

@@ -63,6 +63,15 @@ static __always_inline void find_interface(const struct control *control, __u32 
 	}
 }
 
+/* The key is copied to the stack: in a global function place is plain memory, of which kernels before
+ * 6.2 take no key. */
+static __always_inline struct part_state *find_part_state(const struct place *place)
+{
+	__u32 key = place->block;
+
+	return bpf_map_lookup_elem(&part_states, &key);
+}
+
 static __always_inline bool find_place(__u32 ifindex, __u32 direction, struct place *place)
 {
 	__u32 zero = 0, parity, part, cpu = bpf_get_smp_processor_id();

@@ -104,7 +104,7 @@ static __always_inline void write_record(__u64 *record, const struct packet *pac
 static __always_inline int append_flow(const struct place *place, struct index_bucket *bucket,
 				       __u64 free, __u8 tag, const struct packet *packet)
 {
-	struct part_state *state = bpf_map_lookup_elem(&part_states, &place->block);
+	struct part_state *state = find_part_state(place);
 	__u32 way = lowest_byte(free);
 	__u32 slot, key;
 	__u64 *record;

@@ -35,7 +35,7 @@ static __always_inline __u8 facts_marks(__u64 facts)
 
 static __always_inline void count_reason(const struct place *place, __u32 reason, __u32 packets)
 {
-	struct part_state *state = bpf_map_lookup_elem(&part_states, &place->block);
+	struct part_state *state = find_part_state(place);
 
 	/* The compiler may know that it is always in range; the verifier must see it checked. */
 	asm volatile("" : "+r"(reason));
@@ -62,7 +62,7 @@ static __always_inline void count_in_other(const struct place *place, struct pac
 {
 	__u32 key = place->block * FD_OVERFLOW_SLOTS + FD_OVERFLOW_OTHER + place->iface;
 	struct flow_record *record = bpf_map_lookup_elem(&overflow_log, &key);
-	struct part_state *state = bpf_map_lookup_elem(&part_states, &place->block);
+	struct part_state *state = find_part_state(place);
 
 	if (!record || !state)
 		return;
@@ -105,7 +105,7 @@ static __always_inline bool count_by_address(const struct place *place, struct p
 		if (!record)
 			return false;
 		if (!(__u32)record[FD_WORD_FIRST]) {
-			struct part_state *state = bpf_map_lookup_elem(&part_states, &place->block);
+			struct part_state *state = find_part_state(place);
 
 			write_record(record, packet, place->now_ms);
 			if (state)

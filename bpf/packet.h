@@ -82,10 +82,13 @@ static __always_inline void *view_at(const struct view *view, __u32 off, __u32 s
 	if (view->copy) {
 		if (off + size > view->copied)
 			return NULL;
-		/* Less than copied already; the mask tells the verifier. */
-		off &= FD_PACKET_COPY - 1;
+		/*
+		 * Less than copied already; the mask tells the verifier, which before Linux 6.13 does
+		 * not conclude it from off + size. The asm comes first, or the compiler, which does,
+		 * leaves the mask out.
+		 */
 		asm volatile("" : "+r"(off));
-		return view->copy + off;
+		return view->copy + (off & (FD_PACKET_COPY - 1));
 	}
 	at = view->data + off;
 	asm volatile("" : "+r"(at));

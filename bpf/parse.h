@@ -37,10 +37,12 @@ static __always_inline int parse_packet(const struct view *view, bool ethernet,
 	if (result < 0)
 		return result;
 	if (settings.inner_key) {
+		forget_facts(view, &l4, packet);
 		result = parse_inner(view, &l3, &l4, packet);
 		if (result < 0)
 			return result;
 	} else if (view->super && packet->segment_bytes) {
+		forget_facts(view, &l4, packet);
 		add_inner_headers(view, &l3, &l4, packet);
 	}
 	return type;
@@ -51,6 +53,22 @@ static __always_inline int parse_packet(const struct view *view, bool ethernet,
 static __always_inline struct packet_copy *copy_place(__u32 direction)
 {
 	return bpf_map_lookup_elem(&packet_copies, &direction);
+}
+
+/*
+ * How much of a frame to copy: 1 to FD_PACKET_COPY, 0 for an empty one. Computed so that even the
+ * verifier of Linux 6.1 knows the bounds, wherever the compiler keeps the value.
+ */
+static __always_inline __u32 copied_size(__u32 frame_bytes)
+{
+	__u32 last = frame_bytes - 1;
+
+	if (!frame_bytes)
+		return 0;
+	if (last >= FD_PACKET_COPY)
+		last = FD_PACKET_COPY - 1;
+	asm volatile("" : "+r"(last));
+	return (last & (FD_PACKET_COPY - 1)) + 1;
 }
 
 /* Whether parsing may have failed only because the rest of the head lies in another buffer. */

@@ -77,6 +77,21 @@ static __always_inline int find_inner(const struct view *view, const struct pack
 }
 
 /*
+ * Before a second IP header is parsed: makes one way of all that led through the first. Without it
+ * Linux 6.1 walks 700 000 instructions of flowdam_tc, of at most a million.
+ */
+static __always_inline void forget_facts(const struct view *view, struct layer4 *l4,
+					 struct packet *packet)
+{
+	l4->ports = forget(l4->ports, view->noise, ~0u);
+	packet->header_bytes = forget(packet->header_bytes, view->noise, ~0u);
+	packet->protocol = forget(packet->protocol, view->noise, 0xff);
+	packet->marks = forget(packet->marks, view->noise, 0xff);
+	packet->tcp_flags = forget(packet->tcp_flags, view->noise, 0xff);
+	packet->key[4] = l4->ports | (__u64)packet->protocol << 32;
+}
+
+/*
  * Makes the packet's key and facts those of the inner packet; bytes stay those of the outer one,
  * which is what the link carries. Returns MALFORMED(FD_REASON_TUNNEL) when the inner headers are
  * broken. What is no tunnel, or carries something else than IP, stays as it is. Works in place: a

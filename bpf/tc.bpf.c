@@ -19,9 +19,7 @@ __noinline int parse_copied_tc(struct __sk_buff *skb, int ethernet, struct packe
 
 	if (!packet)
 		return PARSED_NOT_IP;
-	size = packet->frame_bytes;
-	if (size > FD_PACKET_COPY)
-		size = FD_PACKET_COPY;
+	size = copied_size(packet->frame_bytes);
 	if (!copy || !size || bpf_skb_load_bytes(skb, 0, copy, size))
 		return PARSED_NOT_IP;
 	view.copy = copy;

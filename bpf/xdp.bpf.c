@@ -12,9 +12,7 @@ __noinline int parse_copied_xdp(struct xdp_md *ctx, int ethernet, struct packet 
 
 	if (!packet)
 		return PARSED_NOT_IP;
-	size = packet->frame_bytes;
-	if (size > FD_PACKET_COPY)
-		size = FD_PACKET_COPY;
+	size = copied_size(packet->frame_bytes);
 	if (!copy || !size || bpf_xdp_load_bytes(ctx, 0, copy, size))
 		return PARSED_NOT_IP;
 	view.copy = copy;

@@ -38,7 +38,7 @@ struct {
 static __always_inline int append_other(const struct place *place, __u32 *entry, __u32 tag,
 					const struct packet *packet)
 {
-	struct part_state *state = bpf_map_lookup_elem(&part_states, &place->block);
+	struct part_state *state = find_part_state(place);
 	__u32 slot, key;
 	__u64 *record;
 
