@@ -7,7 +7,7 @@ import { Report } from './rings/run.mjs'
 import { checkStatically } from './rings/static.mjs'
 import { setupOrExit } from './setup.mjs'
 
-const HELP = `npm test [-- static|unit|scenarios|kernel|services|lab …]
+const HELP = `npm test [-- static|unit|scenarios|kernel|services|stream|lab …]
 
 Installs what is missing, then runs
   static    types, lint, format, contracts
@@ -27,7 +27,8 @@ if (asked.includes('--help')) {
   process.stderr.write(`npm test: there is no ${unknown.join(', ')}\n\n${HELP}`)
   process.exitCode = 2
 } else {
-  const needsServices = asked.length === 0 || asked.includes('services') || asked.includes('lab')
+  const needsServices =
+    asked.length === 0 || ['services', 'stream', 'lab'].some((name) => asked.includes(name))
   await setupOrExit({ tests: needsServices })
   const report = new Report()
   for (const part of ALL.filter((name) => asked.length === 0 || asked.includes(name))) {

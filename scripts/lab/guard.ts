@@ -10,9 +10,17 @@ folder=$1
 shift
 cat >/dev/null
 for namespace in "$@"; do
-  for pid in $(ip netns pids "$namespace" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null; done
+  # Until they are gone: one that is ending could still write into the folder.
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    pids=$(ip netns pids "$namespace" 2>/dev/null)
+    [ -n "$pids" ] || break
+    kill -KILL $pids 2>/dev/null
+    sleep 0.$try
+  done
   ip netns delete "$namespace" 2>/dev/null
 done
+# A BPF file system, where a test has one.
+awk -v folder="$folder/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | xargs -r umount --lazy 2>/dev/null
 rm -rf "$folder"
 `
 

@@ -10,18 +10,22 @@ import { ROOT } from '@flowdam/scripts/lab/root'
 import { waitFor } from '@flowdam/scripts/lab/wait'
 
 const PROGRAM = `
+import { mkdirSync } from 'node:fs'
+import { command } from '${ROOT}/scripts/dist/lab/commands.js'
 import { LabNetwork } from '${ROOT}/scripts/dist/lab/network.js'
 import { Speaker } from '${ROOT}/scripts/dist/lab/gobgp.js'
 const network = new LabNetwork()
 await network.start()
 const speaker = new Speaker(network, 'edge')
 await speaker.start()
+mkdirSync(network.folder + '/mount')
+await command('mount', ['-t', 'tmpfs', 'tmpfs', network.folder + '/mount'])
 console.log(network.folder)
 setInterval(() => {}, 1000)
 `
 
 describe('a lab whose process is killed', () => {
-  it('leaves no namespace, process or folder', async () => {
+  it('leaves no namespace, process, mount or folder', async () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
