@@ -18,6 +18,7 @@ import { rateOfNewFlows } from './stream/backlog.js'
 import { BatchQueue } from './stream/batch-queue.js'
 import { DeadLetters } from './stream/dead-letters.js'
 import { KnownConfig } from './stream/known-config.js'
+import { KnownInterfaces } from './stream/known-interfaces.js'
 import { DiskSpool } from './stream/spool/disk-spool.js'
 import { TlsIdentity } from './stream/tls.js'
 import { Uplink } from './stream/uplink.js'
@@ -44,6 +45,7 @@ export class Agent {
   readonly #deadLetters: DeadLetters | undefined
   readonly #tls: TlsIdentity | undefined
   readonly #knownConfig: KnownConfig | undefined
+  readonly #knownInterfaces: KnownInterfaces | undefined
   readonly #clockWatch: ClockWatch
   readonly #readPace = new ReadPace()
   #stopping = false
@@ -70,6 +72,7 @@ export class Agent {
     })
     this.#clockWatch = new ClockWatch({ log })
     this.#tls = tls && new TlsIdentity(tls, log)
+    this.#knownInterfaces = spool && new KnownInterfaces(join(spool.path, `${id}.interfaces.json`), log)
     this.#knownConfig = spool && new KnownConfig(join(spool.path, `${id}.config.json`), log)
   }
 
@@ -99,6 +102,7 @@ export class Agent {
     const counter = Counter.start({
       config: { ...this.#config, ...this.#pace },
       log: this.log,
+      knownInterfaces: this.#knownInterfaces?.load() ?? [],
       emit: (batch, bootId, seq) => {
         this.#queue.push({ bootId, seq, ...batch, lost: undefined })
         this.#uplink?.pump()
@@ -107,6 +111,7 @@ export class Agent {
       interfacesChanged: () => this.#uplink?.sendInterfaces(),
     })
     this.#counter = counter
+    this.#knownInterfaces?.save(counter.interfaces.names)
     this.#queue.start()
     if (known) {
       this.#setNetworks(known.config)

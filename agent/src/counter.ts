@@ -18,6 +18,8 @@ const RECOVERED = 'drained the epochs that an agent before this one had ended an
 export interface CounterOptions {
   config: AgentConfig
   log: Logger
+  /** Of earlier boots, by index: the spool may hold records that name them. */
+  knownInterfaces: readonly string[]
   /** A batch of flows with its name. */
   emit: (batch: EpochBatch, bootId: number, seq: number) => void
   /** Everything of this boot up to this seq survives our death. */
@@ -70,6 +72,10 @@ export class Counter {
   private constructor(options: CounterOptions, counting: Counting, xdp: string, pins: Pins | undefined) {
     const { config, log, emit, durableSeq, interfacesChanged } = options
     const { kernel, maps, state, sequence } = counting
+    sequence.remember(
+      options.knownInterfaces,
+      config.interfaces.map(({ name }) => name),
+    )
     const wishes = config.interfaces.map((wish) => ({ ...wish, index: sequence.indexOf(wish.name) }))
     this.counting = counting
     this.#options = options

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { commandIn, ipBatch } from '@flowdam/scripts/lab/commands'
 import { Traffic } from '@flowdam/scripts/lab/traffic'
@@ -44,6 +45,33 @@ describe('a router with an external and an internal interface', () => {
     assert.equal(got.ledgers[CUSTOMERS_EGRESS]?.['flowPackets'], sent.packets)
     assert.equal(got.records.packets, 2 * sent.packets)
     assert.equal(got.heartbeats[0]?.lawViolations, 0)
+  })
+})
+
+describe('an agent with a spool whose configuration names its interfaces in another order', () => {
+  const box = new Box()
+  before(() => box.start())
+  after(() => box.stop())
+
+  it('goes on with their indexes, by which records in the spool name them', async () => {
+    const spool = { path: join(box.network.folder, 'spool'), max: '4MiB' }
+    const customers = { name: CUSTOMERS_NAME, boundary: 'internal' }
+    const told: Record<string, number>[] = []
+    for (const interfaces of [
+      [UPLINK_NAME, customers],
+      [customers, UPLINK_NAME],
+    ]) {
+      const agent = box.agent({ spool, interfaces })
+      agent.start()
+      const { hellos } = await box.until('Hello', (report) => report.hellos.length > told.length)
+      const table = hellos.at(-1)?.interfaces?.interfaces ?? []
+      told.push(Object.fromEntries(table.map(({ name, index }) => [name, index])))
+      await agent.stop()
+    }
+    assert.deepEqual(told, [
+      { [UPLINK_NAME]: 0, [CUSTOMERS_NAME]: 1 },
+      { [UPLINK_NAME]: 0, [CUSTOMERS_NAME]: 1 },
+    ])
   })
 })
 

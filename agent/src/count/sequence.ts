@@ -54,6 +54,12 @@ export class Sequence {
     this.#doubles[Double.nextSeq] = Math.max(this.nextSeq, seq)
   }
 
+  /** Gives these names, of an earlier boot, their indexes again; unless the wishes would then have no room. */
+  remember(names: readonly string[], wishes: readonly string[]): void {
+    if (this.names.length > 0 || new Set([...names, ...wishes]).size > NAMES) return
+    for (const name of names) this.indexOf(name)
+  }
+
   /** Index of an interface, a new one if it has none. FD_INTERFACE_TABLE. */
   indexOf(name: string): number {
     const names = this.names
