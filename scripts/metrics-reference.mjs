@@ -17,11 +17,17 @@ const HEAD = `<!-- SPDX-License-Identifier: Apache-2.0 -->
 # Metrics
 
 For Prometheus: \`/metrics\` of the aggregator (\`listen.http\`, 127.0.0.1:8080) and of each agent (\`http\`, such as 127.0.0.1:8081).
-[deploy/prometheus/alerts.yml](../deploy/prometheus/alerts.yml) has alerts on them, [deploy/grafana/flowdam.json](../deploy/grafana/flowdam.json) a dashboard.
+[deploy/prometheus/alerts.yml](../deploy/prometheus/alerts.yml) has alerts on them, [deploy/grafana/flowdam.json](../deploy/grafana/flowdam.json) a dashboard;
+how to use them is in [operating.md](operating.md#prometheus-and-grafana).
 
 Two of them are the books: \`flowdam_agent_packets_total\` is everything the kernel has seen, by what became of it, and
 \`flowdam_dropped_total\` with \`flowdam_agent_dropped_records_total\` are the only places where anything may disappear.
 \`flowdam_lost_packets_total\` says exactly what is not in the store for it, over restarts of either daemon.
+
+Some names stand in both tables: \`{agent=""}\` selects what an agent says of itself, \`{agent!=""}\` what the aggregator knows of its
+agents. An agent's own metrics have the \`instance\` that Prometheus scrapes; its id comes with a join:
+
+    rate(flowdam_agent_records_total[1m]) * on (instance) group_left (agent) flowdam_agent_info
 `
 
 /** Registering reads nothing: whatever is asked of this is itself. */
@@ -54,7 +60,7 @@ Beside these \`flowdam_agent_process_…\` and \`flowdam_agent_nodejs_…\`: CPU
 
 ${table(addStoreMetrics(aggregatorMetrics(nothing), nothing, nothing))}
 
-Beside these \`flowdam_process_…\`: the process itself.
+Beside these \`flowdam_process_…\` and \`flowdam_nodejs_…\`: the process itself, by prom-client.
 `
 }
 

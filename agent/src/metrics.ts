@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type HostPort, HttpEndpoint } from '@flowdam/common'
+import { type HostPort, HttpEndpoint, VERSION } from '@flowdam/common'
 import type { Ledger } from '@flowdam/proto'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Agent } from './agent.js'
@@ -35,6 +35,7 @@ export async function serveMetrics(agent: Agent, listen: HostPort): Promise<() =
 export function agentRegistry(agent: Agent): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'flowdam_agent_' })
+  info(agent, registry)
   packets(agent, registry)
   dropRules(agent, registry)
   nicDrops(agent, registry)
@@ -109,24 +110,28 @@ export function agentRegistry(agent: Agent): Registry {
     () => parts().uplink?.stats.impossibleAcks ?? 0,
   )
   counter('connects_total', 'Streams that got a Welcome', () => parts().uplink?.stats.connects ?? 0)
-  counter('disconnects_total', 'Streams that ended after it', () => parts().uplink?.stats.disconnects ?? 0)
+  counter(
+    'disconnects_total',
+    'Streams that ended after their Welcome',
+    () => parts().uplink?.stats.disconnects ?? 0,
+  )
   counter(
     'host_table_full_packets_total',
-    'Packets that found no place in the host table',
+    'Packets that found no place in the host table: missing in detection, not in flows',
     () => parts().deltas?.lostPackets ?? 0,
   )
   gauge('connected', '1 while there is a stream to the aggregator', () => (parts().uplink?.connected ? 1 : 0))
   gauge('queue_batches', 'Batches not acknowledged', () => parts().queue.batches)
   gauge('queue_records', 'Flow records not acknowledged', () => parts().queue.records)
   gauge('queue_bytes', 'Bytes of flow records in memory, not acknowledged', () => parts().queue.bytes)
-  gauge('queue_max_bytes', 'The most there may be', () => parts().queue.maxBytes)
+  gauge('queue_max_bytes', 'Most bytes of flow records in memory', () => parts().queue.maxBytes)
   gauge(
     'queue_oldest_seconds',
     'Since the oldest epoch not acknowledged began',
     () => parts().queue.oldestAgeMs / 1000,
   )
   gauge('spool_bytes', 'Bytes of spool files', () => parts().queue.spoolBytes)
-  gauge('spool_max_bytes', 'The most there may be; 0 without a spool', () => parts().queue.spoolMaxBytes)
+  gauge('spool_max_bytes', 'Most bytes of spool files; 0 without a spool', () => parts().queue.spoolMaxBytes)
   gauge('spool_failing', '1 while the spool cannot be written', () => (parts().queue.spoolFailing ? 1 : 0))
   counter('spool_errors_total', 'Times that the spool failed', () => parts().queue.spoolErrors)
   counter('spooled_batches_total', 'Batches written to the spool', () => parts().queue.spooledBatches)
@@ -142,7 +147,7 @@ export function agentRegistry(agent: Agent): Registry {
   )
   counter(
     'doubled_records_total',
-    'Of these, those that both have',
+    'Records sent to a second aggregator that the first turned out to have',
     () => parts().uplink?.doubles.certain ?? 0,
   )
   gauge('host_entries', 'Entries in the host table', () => parts().deltas?.entries ?? 0)
@@ -184,6 +189,16 @@ function setAside(agent: Agent, registry: Registry): void {
       this.inc({ message: 'deltas' }, agent.parts.uplink?.stats.setAsideDeltas ?? 0)
     },
   })
+}
+
+/** Prometheus knows an agent by the address that it scrapes; people, and the aggregator's metrics, by its id. */
+function info(agent: Agent, registry: Registry): void {
+  new Gauge({
+    name: 'flowdam_agent_info',
+    help: 'Always 1: which agent this is, to join its id to its other metrics',
+    labelNames: ['agent', 'version'],
+    registers: [registry],
+  }).set({ agent: agent.config.id, version: VERSION }, 1)
 }
 
 function failures(agent: Agent, registry: Registry): void {
@@ -267,9 +282,21 @@ function packets(agent: Agent, registry: Registry): void {
         for (const [reason, count] of Object.entries(read())) this.inc({ reason }, count)
       },
     })
-  dropped('records', 'Flow records lost in this agent, by why', () => agent.parts.queue.dropped)
-  dropped('packets', 'Packets of those records', () => agent.parts.queue.droppedPackets)
-  dropped('bytes', 'Layer-3 bytes of those records', () => agent.parts.queue.droppedBytes)
+  dropped(
+    'records',
+    'Flow records that this agent had no room for, by why; flowdam_lost_records_total says which had not arrived',
+    () => agent.parts.queue.dropped,
+  )
+  dropped(
+    'packets',
+    'Packets of the flow records that this agent had no room for',
+    () => agent.parts.queue.droppedPackets,
+  )
+  dropped(
+    'bytes',
+    'Layer-3 bytes of the flow records that this agent had no room for',
+    () => agent.parts.queue.droppedBytes,
+  )
 }
 
 function dropRules(agent: Agent, registry: Registry): void {

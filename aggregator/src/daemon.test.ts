@@ -141,6 +141,9 @@ describe('flowdam-aggregator', { timeout: 300_000 }, () => {
     const metrics = await (await fetch(`http://${http}/metrics`)).text()
     assert.match(metrics, /^flowdam_bans_active\{dry_run="false"\} 1$/m)
     assert.match(metrics, /^flowdam_hook_runs_total\{hook="notify",action="ban",result="ok"\} 1$/m)
+    // What has not happened yet is 0, not missing: else its first time would be no increase.
+    assert.match(metrics, /^flowdam_hook_runs_total\{hook="notify",action="unban",result="failed"\} 0$/m)
+    assert.match(metrics, /^flowdam_bans_at_level\{level="\w*",action="blackhole"\} 1$/m)
     assert.match(metrics, /^flowdam_hook_start_delay_seconds_count 1$/m)
     assert.match(metrics, /^flowdam_agent_connected\{agent="edge1"\} 1$/m)
     const health = await fetch(`http://${http}/healthz`)
@@ -250,6 +253,16 @@ describe('flowdam-aggregator', { timeout: 300_000 }, () => {
     const status = await answer<GetStatusResponse>((done) => statuses.getStatus({}, done))
     assert.equal(status.agentsConnected, 1)
     assert.equal(status.bansActive, 1)
+    const blackholes = async () => {
+      const metrics = await (await fetch(`http://${http}/metrics`)).text()
+      return metrics.match(/^flowdam_bans_at_level\{.*action="blackhole"\} (\d+)$/m)?.[1]
+    }
+    assert.equal(await blackholes(), '1')
+    const bans = client(BanServiceClient)
+    await answer<RemoveBanResponse>((done) =>
+      bans.removeBan({ target: '2001:db8::bad', who: 'me', reason: 'enough' }, done),
+    )
+    assert.equal(await blackholes(), '0', 'not missing')
     agent.close()
     assert.equal(await daemon.end('SIGTERM'), 0)
   })

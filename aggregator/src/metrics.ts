@@ -36,11 +36,11 @@ export interface MetricSources {
   liveFlows: LiveFlows
 }
 
-/** Everything that moves has a counter. Values are read when Prometheus asks; docs/aggregator-config.md lists them. */
+/** Everything that moves has a counter. Values are read when Prometheus asks; docs/metrics.md lists them. */
 export function aggregatorMetrics(sources: MetricSources): Registry {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry, prefix: 'flowdam_process_' })
+  collectDefaultMetrics({ register: registry, prefix: 'flowdam_' })
 
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -104,19 +104,24 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   labelled('counter', 'flows_total', 'Flow records by stage', ['stage'], () =>
     Object.entries(flows).map(([stage, count]) => [{ stage }, count as number]),
   )
-  labelled('counter', 'dropped_total', 'Everything lost', ['stage', 'reason'], () =>
-    // Also what is still 0: a counter that begins with 1 has no increase that an alert could see.
-    Object.entries(DROP_REASONS).flatMap(([stage, reasons]) =>
-      reasons.map((reason): [{ stage: string; reason: string }, number] => [
-        { stage, reason },
-        drops.get(stage as DropStage, reason),
-      ]),
-    ),
+  labelled(
+    'counter',
+    'dropped_total',
+    'Everything lost; docs/troubleshooting.md has each reason',
+    ['stage', 'reason'],
+    () =>
+      // Also what is still 0: a counter that begins with 1 has no increase that an alert could see.
+      Object.entries(DROP_REASONS).flatMap(([stage, reasons]) =>
+        reasons.map((reason): [{ stage: string; reason: string }, number] => [
+          { stage, reason },
+          drops.get(stage as DropStage, reason),
+        ]),
+      ),
   )
   for (const [unit, help] of [
     ['records', 'Flow records that were given up, by agents too; goes on over restarts'],
-    ['packets', 'Packets of those records'],
-    ['bytes', 'Layer-3 bytes of those records'],
+    ['packets', 'Packets of the flow records that were given up'],
+    ['bytes', 'Layer-3 bytes of the flow records that were given up'],
   ] as const) {
     labelled('counter', `lost_${unit}_total`, help, ['stage', 'reason'], () =>
       Object.entries(LOSS_REASONS).flatMap(([stage, reasons]) =>
@@ -133,21 +138,29 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   labelled('gauge', 'agent_clock_skew_seconds', "The agent's clock minus ours", ['agent'], () =>
     agents().map((agent) => [{ agent: agent.id }, agent.clockSkewMs / 1000]),
   )
-  labelled('counter', 'agent_law_violations_total', 'Epochs whose ledger disagreed', ['agent'], () =>
-    agents().map((agent) => [{ agent: agent.id }, agent.heartbeat?.lawViolations ?? 0]),
+  labelled(
+    'counter',
+    'agent_law_violations_total',
+    'Epochs whose ledger and records disagree, as the agent says; a defect',
+    ['agent'],
+    () => agents().map((agent) => [{ agent: agent.id }, agent.heartbeat?.lawViolations ?? 0]),
   )
   for (const [name, help, read] of [
     ['queue_records', 'Flow records in the agent that we have not acknowledged', 'queuedRecords'],
     ['spool_bytes', "Bytes of the agent's spool files", 'spoolBytes'],
-    ['spool_max_bytes', 'The most there may be; 0 without a spool', 'spoolMaxBytes'],
+    ['spool_max_bytes', "Most bytes of the agent's spool files; 0 without a spool", 'spoolMaxBytes'],
     ['clock_steps', "Times that somebody set the agent's wall clock since its start", 'clockSteps'],
   ] as const) {
     labelled('gauge', `agent_${name}`, help, ['agent'], () =>
       agents().map((agent) => [{ agent: agent.id }, agent.heartbeat?.[read] ?? 0]),
     )
   }
-  labelled('gauge', 'agent_queue_oldest_seconds', 'Since the oldest epoch among them began', ['agent'], () =>
-    agents().map((agent) => [{ agent: agent.id }, (agent.heartbeat?.oldestAgeMs ?? 0) / 1000]),
+  labelled(
+    'gauge',
+    'agent_queue_oldest_seconds',
+    'Since the oldest epoch began that the agent has not had acknowledged',
+    ['agent'],
+    () => agents().map((agent) => [{ agent: agent.id }, (agent.heartbeat?.oldestAgeMs ?? 0) / 1000]),
   )
   labelled('counter', 'agent_missing_batches_total', 'Batches that did not come here', ['agent', 'why'], () =>
     agents().flatMap(({ id, gapBatches, elsewhereBatches }): [{ agent: string; why: string }, number][] => [
@@ -221,14 +234,16 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
       [{ dry_run: 'false' }, bans.activeCount - dry],
     ]
   })
+  const levels = new Map<string, [{ level: string; action: string }, number]>()
   labelled('gauge', 'bans_at_level', 'Bans in force by level', ['level', 'action'], () => {
-    const counts = new Map<string, [{ level: string; action: string }, number]>()
+    // A level where no ban is any more stays, at 0: a series that ends would be drawn on, or miss in a sum.
+    for (const entry of levels.values()) entry[1] = 0
     for (const ban of bans.active()) {
       const { name: level, action } = levelOf(ban)
-      const known = counts.get(level)
-      counts.set(level, [{ level, action }, (known?.[1] ?? 0) + 1])
+      const key = `${level} ${action}`
+      levels.set(key, [{ level, action }, (levels.get(key)?.[1] ?? 0) + 1])
     }
-    return counts.values()
+    return levels.values()
   })
   labelled('counter', 'ban_steps_total', 'Arrivals of bans at a level', ['level'], () =>
     [...bans.steps].map(([level, count]) => [{ level }, count]),
@@ -253,19 +268,33 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   labelled('counter', 'bans_refused_total', 'Bans that a guard rail forbade', ['reason'], () =>
     Object.entries(bans.refusals).map(([reason, count]) => [{ reason }, count]),
   )
-  labelled('counter', 'hook_runs_total', 'Attempts of hooks', ['hook', 'action', 'result'], () =>
-    hooks.counts().map(({ hook, action, result, count }) => [{ hook, action, result }, count]),
-  )
+  labelled('counter', 'hook_runs_total', 'Attempts of hooks', ['hook', 'action', 'result'], () => {
+    const runs = new Map<string, [{ hook: string; action: string; result: string }, number]>()
+    const put = (hook: string, action: string, result: string, count: number) =>
+      runs.set(`${hook} ${action} ${result}`, [{ hook, action, result }, count])
+    // As for drops: the first run must be an increase, too.
+    for (const { name } of hooks.hooks) {
+      for (const action of ['ban', 'unban']) {
+        for (const result of ['ok', 'failed', 'timeout']) put(name, action, result, 0)
+      }
+    }
+    for (const { hook, action, result, count } of hooks.counts()) put(hook, action, result, count)
+    return runs.values()
+  })
   gauge('hooks_running', 'Hook processes now', () => hooks.running)
   const startDelay = new Histogram({
     name: 'flowdam_hook_start_delay_seconds',
     help: 'From the message that exceeded the threshold to the hook process',
-    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1],
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   })
   hooks.onStartDelay = (seconds) => startDelay.observe(seconds)
   gauge('store_spool_segments', 'Segments not yet in the store', () => storeStatus().spoolSegments)
-  gauge('store_spool_bytes', 'Bytes of those segments', () => storeStatus().spoolBytes)
+  gauge(
+    'store_spool_bytes',
+    'Bytes of the segments that are not yet in the store',
+    () => storeStatus().spoolBytes,
+  )
   gauge('store_lag_seconds', 'Age of the oldest flow not yet in the store', () => storeStatus().lagMs / 1000)
   gauge('store_up', '1 ok, 0.5 degraded, 0 failed', () => {
     const { state } = storeStatus()

@@ -25,6 +25,11 @@ export function packages({ version, architecture }) {
         ...workspace('proto'),
         ...modules(sets.shared),
         { from: 'proto/flowdam', to: '/usr/share/flowdam/proto/flowdam' },
+        ...['prometheus.yml', 'alerts.yml'].map((file) => ({
+          from: `deploy/prometheus/${file}`,
+          to: `/usr/share/flowdam/prometheus/${file}`,
+        })),
+        { from: 'deploy/grafana/flowdam.json', to: '/usr/share/flowdam/grafana/flowdam.json' },
         { from: 'docs', to: DOC },
         { from: 'CHANGELOG.md', to: `${DOC}/CHANGELOG.md` },
         { from: 'LICENSE', to: `${DOC}/copyright` },

@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Spool } from '../spool/spool.js'
 import type { Store } from './store.js'
 
-/** Adds what spool and store know of themselves; docs/store.md lists it. */
+/** Adds what spool and store know of themselves; docs/metrics.md lists it. */
 export function addStoreMetrics(registry: Registry, spool: Spool, store: Store): Registry {
   const registers = [registry]
   const gauge = (name: string, help: string, read: () => number) =>
@@ -16,8 +16,10 @@ export function addStoreMetrics(registry: Registry, spool: Spool, store: Store):
       },
     })
   gauge('spool_queued_bytes', 'Records in memory that wait for the disk', () => spool.status().queuedBytes)
-  gauge('spool_max_bytes', 'Most bytes of all segments', () => spool.status().maxBytes)
-  gauge('spool_up', '1 while the spool can write', () => (spool.status().lastError === '' ? 1 : 0))
+  gauge('spool_max_bytes', 'Most bytes of all segments, store.spool.max', () => spool.status().maxBytes)
+  gauge('spool_up', '1 while the spool can write; 0 while its disk refuses, or it is full', () =>
+    spool.status().lastError === '' ? 1 : 0,
+  )
   new Counter({
     name: 'flowdam_spool_failures_total',
     help: 'Writes of the spool that its disk refused, each of which is tried again',
