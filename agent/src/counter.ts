@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { release } from 'node:os'
 import { describeError, type Logger } from '@flowdam/common'
 import { removeLeftover } from './attach/egress.js'
 import { Interfaces, missingInterfaces } from './attach/interfaces.js'
@@ -10,7 +11,13 @@ import type { FlowMaps } from './kernel/flow-maps.js'
 import { type GracePeriod, gracePeriod } from './kernel/grace-period.js'
 import { IfaceTable } from './kernel/iface-table.js'
 import { Pins } from './kernel/pins.js'
-import { checkCapabilities, checkKernel, kernelAtLeast } from './kernel/requirements.js'
+import {
+  checkCapabilities,
+  checkKernel,
+  isUntriedKernel,
+  kernelAtLeast,
+  OLDEST_TRIED_KERNEL,
+} from './kernel/requirements.js'
 import { type Counting, loadCounting, takeOverCounting } from './kernel/takeover.js'
 
 const RECOVERED = 'drained the epochs that an agent before this one had ended and left undone'
@@ -43,8 +50,11 @@ export class Counter {
 
   /** Loads and attaches. Throws what kernel/ and attach/ throw, and leaves nothing of its own behind then. */
   static start(options: CounterOptions): Counter {
-    const { config } = options
+    const { config, log } = options
     checkKernel()
+    if (isUntriedKernel()) {
+      log.warn({ kernel: release() }, `Flowdam was not tried on kernels before ${OLDEST_TRIED_KERNEL}`)
+    }
     checkCapabilities()
     // Frames in several buffers; before 5.18 the kernel does not know them.
     const xdp = kernelAtLeast('5.18') ? 'flowdam_xdp_frags' : 'flowdam_xdp'

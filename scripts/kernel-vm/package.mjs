@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A Debian kernel package: fetched and unpacked, not installed.
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { ROOT, run, SetupError } from '../setup/run.mjs'
 
@@ -22,7 +22,8 @@ export function unpackKernel(kernel) {
     if (!isFile) rmSync(file)
     run('mv', [partial, folder])
   }
-  return { folder, release: releaseOf(folder) }
+  // The path as the virtual machine's first root sees it, where no link of ours leads anywhere.
+  return { folder: realpathSync(folder), release: releaseOf(folder) }
 }
 
 function download(name) {

@@ -6,7 +6,7 @@ import { release } from 'node:os'
 import { SetupError, which } from './run.mjs'
 
 const NODE_MAJOR = 20
-// BPF ring and link features that the agent needs; see docs/architecture.md.
+// BPF features that the agent needs; see docs/bpf.md, section 6.
 const KERNEL = [5, 15]
 
 export function checkMachine() {
@@ -25,7 +25,9 @@ export function checkMachine() {
   }
   const [kernelMajor, kernelMinor] = release().split('.').map(Number)
   if (kernelMajor < KERNEL[0] || (kernelMajor === KERNEL[0] && kernelMinor < KERNEL[1])) {
-    throw new SetupError(`this kernel is ${release()}; Flowdam needs ${KERNEL.join('.')} or newer`)
+    throw new SetupError(
+      `this kernel is ${release()}; Flowdam needs ${KERNEL.join('.')} or newer (Debian 12 has 6.1)`,
+    )
   }
   if (!which('apt-get')) {
     throw new SetupError(

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from 'node:fs'
+import { release } from 'node:os'
 import { FlowdamError } from '@flowdam/common'
 import type { Pointer } from './libbpf.js'
 import * as libbpf from './libbpf.js'
+import { isUntriedKernel, OLDEST_TRIED_KERNEL } from './requirements.js'
 import { type MappedRange, SharedMap } from './shared-map.js'
 import { type TestRun, type TestRunOptions, testRun, testRunAsync } from './test-run.js'
 
@@ -198,7 +200,11 @@ export class BpfObject {
         },
       )
     }
-    throw new FlowdamError('FD_BPF_REFUSED', `the kernel refuses ${this.path}: ${name}\n${tail(log)}`)
+    throw new FlowdamError('FD_BPF_REFUSED', `the kernel refuses ${this.path}: ${name}\n${tail(log)}`, {
+      remedy: isUntriedKernel()
+        ? `use Linux ${OLDEST_TRIED_KERNEL} or newer: this version was not tried on ${release()}`
+        : `tell the authors, with this message and \`uname -r\` (${release()})`,
+    })
   }
 
   /** Frees everything; maps' memory may not be touched afterwards. */

@@ -5,6 +5,7 @@ import { BpfObject } from './object.js'
 import {
   checkCapabilities,
   checkKernel,
+  isUntriedKernel,
   kernelAtLeast,
   missingCapabilities,
   onlineCpus,
@@ -17,9 +18,11 @@ describe('what the agent needs', () => {
   it('a kernel from 5.15 on', () => {
     checkKernel('5.15.0-91-generic')
     checkKernel('6.18.44')
-    for (const old of ['5.14.0-427.el9.x86_64', '4.19.0']) {
+    for (const old of ['5.14.0-427.el9.x86_64', '5.10.0-46-amd64', '4.19.0']) {
       assert.throws(() => checkKernel(old), { code: 'FD_KERNEL_TOO_OLD', message: /5\.15 or newer/ })
     }
+    assert.ok(isUntriedKernel('5.15.0-91-generic'))
+    assert.ok(!isUntriedKernel('6.1.0-13-amd64'))
     assert.ok(kernelAtLeast('5.18', '6.1.0-13-amd64'))
     assert.ok(!kernelAtLeast('6.6', '6.1.0-13-amd64'))
   })

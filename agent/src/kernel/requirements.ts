@@ -9,6 +9,8 @@ const CAP_SYS_ADMIN = 21
 
 /** Mmapable arrays, bpf_link for XDP, coarse clock, and what libbpf 1.x does without RLIMIT_MEMLOCK. */
 export const OLDEST_KERNEL = '5.15'
+/** The oldest that the programs were really loaded and run on (docs/bpf.md, section 6). */
+export const OLDEST_TRIED_KERNEL = '6.1'
 
 /** FD_KERNEL_TOO_OLD when `kernel` (as uname -r prints it) is older than 5.15. */
 export function checkKernel(kernel = release()): void {
@@ -17,9 +19,14 @@ export function checkKernel(kernel = release()): void {
     'FD_KERNEL_TOO_OLD',
     `Linux ${kernel} is too old: Flowdam needs ${OLDEST_KERNEL} or newer`,
     {
-      remedy: 'Debian 12, Ubuntu 22.04 and RHEL 9.3 have it',
+      remedy: 'install a newer kernel: Debian 12 has 6.1, Ubuntu 24.04 has 6.8, RHEL 10 has 6.12',
     },
   )
+}
+
+/** Whether nobody has tried Flowdam on so old a kernel: it may well work, but its verifier has not been asked. */
+export function isUntriedKernel(kernel = release()): boolean {
+  return !kernelAtLeast(OLDEST_TRIED_KERNEL, kernel)
 }
 
 /** Compares the first two numbers of `uname -r`. */

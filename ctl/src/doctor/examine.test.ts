@@ -49,6 +49,7 @@ describe('doctor', () => {
     machine.files.set('/proc/sys/kernel/osrelease', '5.15.0-91-generic\n')
     await check(machine, 'kernel.frags', /^note: no xdp\.frags before 5\.18/)
     await check(machine, 'kernel.tcx', /^note: no TCX before 6\.6/)
+    await check(machine, 'kernel.version', /^warning: kernel 5\.15\.0-91-generic: Flowdam was not tried/)
     machine.files.set('/proc/sys/kernel/osrelease', '5.10.0-30-amd64\n')
     await check(machine, 'kernel.version', /^problem: kernel 5\.10\.0-30-amd64 is older than 5\.15/)
   })

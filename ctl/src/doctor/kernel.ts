@@ -4,6 +4,8 @@ import { atLeast, type KernelVersion } from './kernel-version.js'
 import { readNumber, type Sources } from './sources.js'
 
 const OLDEST_KERNEL = '5.15'
+/** The oldest that Flowdam was tried on: docs/bpf.md, section 6. */
+const OLDEST_TRIED_KERNEL = '6.1'
 
 /** The kernel: its version, how it was built, and how its BPF is set up. */
 export function checkKernel(sources: Sources, kernel: KernelVersion | undefined): Finding[] {
@@ -15,10 +17,22 @@ function version(kernel: KernelVersion | undefined): Finding[] {
   const { release } = kernel
   if (!atLeast(kernel, OLDEST_KERNEL)) {
     return [
-      problem('kernel.version', `kernel ${release} is older than ${OLDEST_KERNEL}`, 'install a newer kernel'),
+      problem(
+        'kernel.version',
+        `kernel ${release} is older than ${OLDEST_KERNEL}`,
+        'install a newer kernel: Debian 12 has 6.1',
+      ),
     ]
   }
-  const findings = [ok('kernel.version', `kernel ${release}`)]
+  const findings = [
+    atLeast(kernel, OLDEST_TRIED_KERNEL)
+      ? ok('kernel.version', `kernel ${release}`)
+      : warning(
+          'kernel.version',
+          `kernel ${release}: Flowdam was not tried on kernels before ${OLDEST_TRIED_KERNEL}`,
+          `install ${OLDEST_TRIED_KERNEL} or newer: Debian 12 has it`,
+        ),
+  ]
   findings.push(
     atLeast(kernel, '5.18')
       ? ok('kernel.frags', 'xdp.frags: jumbo frames in native XDP')
