@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -117,5 +126,76 @@ describe('the gobgp hook', () => {
     const { status, stdout } = hook(['--help'])
     assert.equal(status, 0)
     assert.match(stdout, /GOBGP_API/)
+  })
+
+  /** A gobgp that keeps routes as files, and bans in a file whose list another process changes as soon as it was read. */
+  function living(announced: readonly string[], bans: readonly string[], meanwhile: readonly string[]) {
+    const rib = join(folder, 'rib')
+    mkdirSync(rib)
+    for (const prefix of announced) writeFileSync(join(rib, prefix.replace('/', '_')), '')
+    writeFileSync(join(folder, 'bans'), bans.map((prefix) => `${prefix}\n`).join(''))
+    fake(`#!/bin/sh
+shift 4
+case $3 in
+add | del)
+  file=${rib}/$(echo "$4" | tr / _)
+  if [ "$3" = add ]; then : > "$file"; else rm -f "$file"; fi ;;
+-a)
+  [ "$4" = ipv4 ] || { echo 'Network not in table'; exit 1; }
+  for file in ${rib}/*; do
+    [ -e "$file" ] || { echo 'Network not in table'; exit 1; }
+    echo "*> $(basename "$file" | tr _ /) 192.0.2.1 00:00:01 [{Origin: ?} {Communities: blackhole}]"
+  done ;;
+esac
+`)
+    const change = (line: string) => {
+      const [action, prefix] = line.split(' ')
+      const edit =
+        action === 'ban' ? `echo ${prefix} >> bans` : `grep -v '^${prefix}$' bans > rest; mv rest bans`
+      // As the aggregator does: the book first, then the hook.
+      return `${edit}; '${HOOK}' ${action} ${prefix}`
+    }
+    const list = join(folder, 'list')
+    const turns = meanwhile.map((line, turn) => `${turn}) ${line === '' ? ':' : change(line)} ;;`)
+    writeFileSync(
+      list,
+      `#!/bin/sh
+cd ${folder}
+cat bans
+turn=$(cat turn 2>/dev/null || echo 0)
+echo $((turn + 1)) > turn
+exec > /dev/null
+case $turn in ${turns.join(' ')} esac
+`,
+    )
+    chmodSync(list, 0o755)
+    const done = hook(['resync', '--list', list])
+    const routes = readdirSync(rib).map((name) => name.replace('_', '/'))
+    const inForce = readFileSync(join(folder, 'bans'), 'utf8').split('\n').filter(Boolean)
+    return { ...done, routes: routes.sort(), inForce: inForce.sort() }
+  }
+
+  const [A, B, C] = ['203.0.113.1/32', '203.0.113.2/32', '203.0.113.3/32'] as const
+  for (const [title, announced, bans, meanwhile] of [
+    ['nothing else happens', [A, B], [B, C], []],
+    ['a ban comes', [A], [A], [`ban ${B}`]],
+    ['a ban ends that it announces', [], [A, B], [`unban ${A}`]],
+    ['a ban ends that it keeps', [A, B], [A, B], [`unban ${A}`]],
+    ['what it withdraws is banned again', [A, B], [B], [`ban ${A}`]],
+    ['bans come and end and come', [C], [A, B], [`unban ${A}`, `ban ${A}`, `unban ${B}`, '', `ban ${C}`]],
+    ['the last ban ends', [A], [A], [`unban ${A}`]],
+  ] as const) {
+    it(`resync --list leaves what is banned in the end when ${title}`, () => {
+      const { status, stderr, routes, inForce } = living(announced, bans, meanwhile)
+      assert.deepEqual([status, stderr], [0, ''])
+      assert.deepEqual(routes, inForce)
+    })
+  }
+
+  it('resync changes nothing when the command for the list fails', () => {
+    const { status, stderr } = hook(['resync', '--list', 'echo 203.0.113.1; exit 3'])
+    assert.deepEqual([status, stderr], [1, "gobgp hook: --list: 'echo 203.0.113.1; exit 3' failed\n"])
+    assert.ok(!readFileSync(calls, 'utf8').includes(' add '))
+    assert.equal(hook(['resync', '--list', '']).status, 2)
   })
 })

@@ -37,6 +37,7 @@ call_usage() {
 	cat <<HELP
 $hook [--config FILE] ADDRESS DIRECTION PPS ban|unban
 $hook [--config FILE] ban|unban PREFIX
+$hook [--config FILE] resync --list COMMAND
 $hook [--config FILE] resync [--none] < PREFIXES
 HELP
 }
@@ -44,8 +45,10 @@ HELP
 # For every help text: where settings come from.
 settings_usage() {
 	cat <<HELP
-resync makes the announcements equal to the active bans on standard input, one prefix a line; run it after the speaker
-was restarted. An empty input is refused, since it is more likely a broken pipe than no bans: say --none for that.
+resync makes the announcements equal to the active bans, one prefix a line; run it after the speaker was restarted. With
+--list they are what COMMAND prints ('flowdam bans list --prefixes'), asked again until what was changed agrees with it,
+so that a ban which comes or ends meanwhile is neither lost nor left. Without it they are on standard input; an empty one
+is refused, since it is more likely a broken pipe than no bans: say --none for that.
 
 Settings are lines of NAME=value in FILE (default: what $(conf_variable) says, else /etc/flowdam/$hook.conf, which need
 not exist), or come from the environment; the file wins.
@@ -261,27 +264,57 @@ differences() {
 		END { for (prefix in have) if (!(prefix in seen)) print "del " prefix }'
 }
 
+# Of the lines of standard input.
+prefixes_of() {
+	found=$(awk -f "$hooks/lib/prefix.awk" 2>&1) || fail "$1" "$2: $(first_line "$found")"
+	printf '%s\n' "$found" | only_ours
+}
+
+# The bans in force by now. That the command failed does not mean that there are none.
+listed() {
+	text=$(sh -c "$list") || fail 1 "--list: '$list' failed"
+	printf '%s\n' "$text" | prefixes_of 1 "--list: '$list'"
+}
+
+# A ban may have come or ended, and its hook have run, between the list and the changes that followed from it. So what was
+# changed is compared with a list of later, until they agree: what changes after that list has its hook run after us.
+settle() {
+	for round in 1 2 3 4 5 6 7 8 9; do
+		wanted=$(listed)
+		changes=$(printf '%s\n' "$wanted" "--" "$changes" | awk '
+			$0 == "--" { second = 1; next }
+			!second { wanted[$0] = 1; next }
+			$1 == "del" && ($2 in wanted) { print "add " $2 }
+			($1 == "add" || $1 == "keep") && !($2 in wanted) { print "del " $2 }')
+		[ -n "$changes" ] || return 0
+		printf '%s\n' "$changes" | change
+	done
+	fail 1 "the bans changed $round times meanwhile; run resync again"
+}
+
 resync() {
 	wanted=
-	if [ "$none" = no ]; then
-		wanted=$(awk -f "$hooks/lib/prefix.awk" 2>&1) || fail 2 "standard input: $(first_line "$wanted")"
+	if [ -z "$list" ] && [ "$none" = no ]; then
+		wanted=$(prefixes_of 2 "standard input")
 		[ -n "$wanted" ] || fail 2 "no prefix on standard input; if there really is no ban, say resync --none"
-		wanted=$(printf '%s\n' "$wanted" | only_ours)
 	fi
+	# Before the list: what is announced from here on is nothing that we would withdraw.
 	have=$(announced)
-	have=$(printf '%s\n' "$have" | awk -f "$hooks/lib/prefix.awk" 2>&1) ||
-		fail 1 "the speaker's list has what we cannot read: $(first_line "$have")"
-	have=$(printf '%s\n' "$have" | only_ours)
+	have=$(printf '%s\n' "$have" | prefixes_of 1 "the speaker's list has what we cannot read")
+	[ -z "$list" ] || wanted=$(listed)
 	changes=$(differences "$have" "$wanted")
+	made=$changes
 	# Also without a change, since settings may have changed.
 	printf '%s\n' "$changes" | sed '/^$/d' | change
-	printf '%s\n' "$changes" |
+	[ -z "$list" ] || settle
+	printf '%s\n' "$made" |
 		awk '{ n[$1]++ } END { printf "%d announced, %d kept, %d withdrawn\n", n["add"], n["keep"], n["del"] }'
 }
 
 blackhole() {
 	config=
 	none=no
+	list=
 	direction=${FLOWDAM_DIRECTION:-incoming}
 	while :; do
 		case ${1-} in
@@ -299,6 +332,11 @@ blackhole() {
 	done
 	case $#:${1-}:${2-} in
 	1:resync:) action=resync ;;
+	3:resync:--list)
+		action=resync
+		list=$3
+		[ -n "$list" ] || fail 2 "--list needs a command"
+		;;
 	2:resync:--none)
 		action=resync
 		none=yes
