@@ -28,6 +28,11 @@ describe('the token file', () => {
     ['a token instead of its hash', 'noc admin my-secret-token', /f:1: this is no token/],
     ['a date that is none', `noc admin ${hash('a')} until=soon`, /f:1: until=/],
     ['the same name twice', `noc admin ${hash('a')}\nnoc read ${hash('b')}`, /f:2: 'noc' is there twice/],
+    [
+      'the same token under two names',
+      `noc read ${hash('a')}\nboss admin ${hash('b')}\nspare admin ${hash('a').toUpperCase().replace('SHA', 'sha')}`,
+      /f:3: 'spare' has the same hash as 'noc'; each name needs a token of its own/,
+    ],
   ] as const) {
     it(`refuses ${title}, without quoting it`, () => {
       assert.throws(

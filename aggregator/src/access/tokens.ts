@@ -40,7 +40,11 @@ export function parseTokens(file: string, text: string): Token[] {
     if (tokens.some((token) => token.name === name)) throw wrong(`'${name}' is there twice`)
     const untilUnixMs = until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until)
     if (Number.isNaN(untilUnixMs)) throw wrong('until= is no date such as 2027-01-31')
-    tokens.push({ name, role: role as Role, hash: Buffer.from(hash, 'hex'), untilUnixMs })
+    const bytes = Buffer.from(hash, 'hex')
+    // Whoever shows it would be one of two, and perhaps the one with the greater role.
+    const same = tokens.find((token) => token.hash.equals(bytes))
+    if (same) throw wrong(`'${name}' has the same hash as '${same.name}'; each name needs a token of its own`)
+    tokens.push({ name, role: role as Role, hash: bytes, untilUnixMs })
   }
   return tokens
 }

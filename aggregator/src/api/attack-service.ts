@@ -5,6 +5,7 @@ import type {
   AttackDetail as ApiDetail,
   AttackServiceServer,
   TrafficShare,
+  WatchAttacksResponse,
 } from '@flowdam/proto'
 import type { Attack } from '../attacks/attack.js'
 import type { AttackEvent, Attacks } from '../attacks/attacks.js'
@@ -54,13 +55,16 @@ export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logg
       return { attack: apiAttack(attack) }
     }),
     watchAttacks: (call) =>
-      sendEvents(call, log, (send) => {
-        const event = ({ event, atUnixMs, attack }: AttackEvent) =>
-          send({ event, atUnixMs, attack: apiAttack(attack) })
-        for (const attack of attacks.active()) event({ event: 'state', atUnixMs: Date.now(), attack })
-        return attacks.watch(event)
+      sendEvents(call, log, {
+        state: () =>
+          attacks.active().map((attack) => apiEvent({ event: 'state', atUnixMs: Date.now(), attack })),
+        watch: (send) => attacks.watch((event) => send(apiEvent(event))),
       }),
   }
+}
+
+function apiEvent({ event, atUnixMs, attack }: AttackEvent): WatchAttacksResponse {
+  return { event, atUnixMs, attack: apiAttack(attack) }
 }
 
 export function apiAttack(attack: Attack): ApiAttack {

@@ -72,9 +72,9 @@ export function banService(bans: Bans, detector: Pick<Detector, 'host'>, log: Lo
       return { control: bans.resume(claimed(claim, metadata).who, reason) }
     }),
     watchBans: (call) =>
-      sendEvents(call, log, (send) => {
-        for (const ban of bans.active()) send(apiBanEvent({ event: 'state', atUnixMs: Date.now(), ban }))
-        return bans.watch((event) => send(apiBanEvent(event)))
+      sendEvents(call, log, {
+        state: () => bans.active().map((ban) => apiBanEvent({ event: 'state', atUnixMs: Date.now(), ban })),
+        watch: (send) => bans.watch((event) => send(apiBanEvent(event))),
       }),
   }
 }

@@ -19,8 +19,13 @@ export class FieldError extends FlowdamError {
 export class RetryError extends FlowdamError {
   readonly retryAfterMs: number
 
-  constructor(code: `FD_${string}`, message: string, retryAfterMs: number) {
-    super(code, message)
+  constructor(
+    code: `FD_${string}`,
+    message: string,
+    retryAfterMs: number,
+    options: { remedy?: string } = {},
+  ) {
+    super(code, message, options)
     this.retryAfterMs = retryAfterMs
   }
 }

@@ -1,41 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
-import { FlowdamError, type Logger } from '@flowdam/common'
+import type { Logger } from '@flowdam/common'
 import type { ServerWritableStream } from '@grpc/grpc-js'
-import { badField } from './errors.js'
+import { badField, RetryError } from './errors.js'
 import { statusError } from './status-error.js'
 
-/** A watcher that reads nothing for so many events is cut off; it can begin anew and gets the state first. */
-const MOST_PENDING = 10_000
+/** Events that may wait for a watcher, beside the state that it begins with. It is cut off then, and can begin anew. */
+const MOST_PENDING = 1000
+const RETRY_MS = 1000
 const DEFAULT_INTERVAL_MS = 1000
 
-/** Sends events as they come, until the caller is gone or does not read. `begin` returns what ends the subscription. */
+/** What a watch begins with, and how it goes on: `watch` calls back for each event and returns what ends that. */
+export interface Events<Response> {
+  state: () => Response[]
+  watch: (send: (response: Response) => void) => () => void
+}
+
+/**
+ * Sends the state, then events as they come, until the caller is gone or has not read so many. One message is under way
+ * at a time and the others wait here: when the watch ends, nothing of them stays.
+ */
 export function sendEvents<Response>(
   call: ServerWritableStream<object, Response>,
   log: Logger,
-  begin: (send: (response: Response) => void) => () => void,
+  { state, watch }: Events<Response>,
 ): void {
-  let pending = 0
+  let waiting: Response[] = state()
+  let ofState = waiting.length
+  let busy = false
   let ended = false
   let unwatch = () => {}
   const end = () => {
     ended = true
+    waiting = []
     unwatch()
+  }
+  const next = () => {
+    busy = false
+    const response = waiting.shift()
+    if (response === undefined) return
+    if (ofState > 0) ofState--
+    busy = true
+    call.write(response, next)
   }
   const send = (response: Response) => {
     if (ended) return
-    if (pending >= MOST_PENDING) {
+    if (waiting.length - ofState >= MOST_PENDING) {
       end()
-      call.emit('error', statusError(new FlowdamError('FD_WATCH_SLOW', 'the watcher does not read'), log))
+      const message = `${MOST_PENDING} events waited for the watcher to read; what came then is not told`
+      const options = { remedy: 'begin anew: a watch begins with the state' }
+      const error = new RetryError('FD_WATCH_SLOW', message, RETRY_MS, options)
+      call.emit('error', statusError(error, log))
       return
     }
-    pending++
-    call.write(response, () => {
-      pending--
-    })
+    waiting.push(response)
+    if (!busy) next()
   }
   for (const name of ['cancelled', 'close'] as const) call.on(name, end)
-  unwatch = begin(send)
-  if (ended) unwatch()
+  unwatch = watch(send)
+  if (ended || call.cancelled) end()
+  else next()
 }
 
 /** Answers a stream again and again. A caller that reads slowly gets fewer, not older answers. */
