@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 //
-// npm run build:native: everything in C, into build/. The BPF objects by build-bpf.mjs, the tools by gcc.
+// npm run build:native: everything in C, into build/. The BPF objects by build-bpf.mjs, the rest by gcc.
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildBpf } from './build-bpf.mjs'
@@ -9,10 +9,13 @@ import { ROOT, run, SetupError, which } from './setup/run.mjs'
 
 const BUILD = join(ROOT, 'build')
 
-/** One tool a folder: all its .c files together. */
-const TOOLS = [{ name: 'flowdam-traffic', folder: 'scripts/traffic' }]
+/** One a folder: all its .c files together. */
+const TOOLS = [
+  { name: 'flowdam-traffic', folder: 'scripts/traffic', options: ['-pthread'] },
+  { name: 'flowdam-failstop.so', folder: 'aggregator/native', options: ['-shared', '-fPIC'] },
+]
 
-function buildTool({ name, folder }) {
+function buildTool({ name, folder, options }) {
   const files = existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)) : []
   const sources = files.filter((file) => file.endsWith('.c')).map((file) => join(ROOT, folder, file))
   if (sources.length === 0) return undefined
@@ -22,7 +25,7 @@ function buildTool({ name, folder }) {
   if (existsSync(target) && statSync(target).mtimeMs > newest) return `build/${name}: up to date`
   if (!which('gcc'))
     throw new SetupError('gcc is not installed: apt-get install gcc libc6-dev, or run `npm run setup`')
-  run('gcc', ['-O2', '-Wall', '-Wextra', '-std=gnu11', '-pthread', '-o', target, ...sources, '-lm'])
+  run('gcc', ['-O2', '-Wall', '-Wextra', '-std=gnu11', ...options, '-o', target, ...sources, '-lm'])
   return `build/${name}: gcc`
 }
 

@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT, which } from './setup/run.mjs'
 
-const FOLDERS = ['bpf', 'scripts']
+const FOLDERS = ['bpf', 'scripts', 'aggregator/native']
 
 function sourcesIn(folder) {
   if (!existsSync(join(ROOT, folder))) return []

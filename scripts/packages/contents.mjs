@@ -73,7 +73,13 @@ export function packages({ version, architecture }) {
       architecture,
       depends: ['flowdam-aggregator'],
       summary: 'ClickHouse inside the aggregator, for where there is no server',
-      files: modules(sets.embedded),
+      files: [
+        ...modules(sets.embedded),
+        {
+          from: 'build/flowdam-failstop.so',
+          to: `${LIB}/aggregator/native/flowdam-failstop.so`,
+        },
+      ],
     },
     {
       name: 'flowdam',

@@ -27,7 +27,8 @@ describe('a disk that is full', { skip: NO_SMALL_DISK, timeout: 800_000 }, () =>
       })
       disk.mount(256)
       const store = everything ? `${disk.path}/store` : `${site.daemon.folder}/store`
-      const spool = `spool: { path: ${disk.path}/spool, segment_age: 100ms }`
+      // No reserve, which would keep it from being full.
+      const spool = `reserve: 0, spool: { path: ${disk.path}/spool, segment_age: 100ms }`
       site.configure(
         `{ engine: embedded, path: ${store}, ${spool} }`,
         ...(everything ? [`${disk.path}/state`] : []),

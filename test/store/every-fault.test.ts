@@ -5,7 +5,6 @@
 // longer, one outage 60 s.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { EmbeddedEngine } from '@flowdam/aggregator/internal/store/embedded/engine'
 import { databaseOf } from '@flowdam/aggregator/internal/testing/processes'
 import { quietLog } from '@flowdam/aggregator/internal/testing/quiet-log'
@@ -77,13 +76,11 @@ describe('everything happens to a server', { skip: NO_SMALL_DISK, timeout: 1_200
       await proxy.setWeather('fine')
     },
     'disk of the server full': async () => {
-      // A merge that meets a full disk can leave a part with an empty file in place of whole ones: ClickHouse's own loss.
-      await server.query('SYSTEM STOP MERGES')
-      while ((await server.query('SELECT 1 FROM system.merges')).length > 0) await sleep(20)
       disk.fill()
       await site.sendFor(lasting())
       disk.relieve()
-      await server.query('SYSTEM START MERGES')
+      // It may have ended because it could not write; now it can.
+      await server.query('SELECT 1').catch(() => server.start())
     },
     ...Object.fromEntries(
       MISHAPS.map((mishap) => [
@@ -97,7 +94,6 @@ describe('everything happens to a server', { skip: NO_SMALL_DISK, timeout: 1_200
 
   it(`${FAULTS} faults (seed ${SEED}): rows = records, each once`, async (t) => {
     const kinds = deal(Object.keys(faults) as (keyof typeof faults)[], FAULTS, random)
-    // ClickHouse that makes a table on a full disk keeps an empty definition, which nobody can mend from outside.
     await site.storeIsReady()
     await proxy.setWeather('refused')
     await site.sendFor(OUTAGE_MS)
@@ -125,15 +121,6 @@ describe('everything happens to the embedded database', { skip: NO_SMALL_DISK, t
     disk.mount(512)
     site.configure(
       `{ engine: embedded, path: ${disk.path}, ${SPOOL.replace('{', `{ path: ${site.daemon.folder}/spool,`)} }`,
-    )
-    await site.start()
-    await site.storeIsReady()
-    assert.equal(await site.daemon.end('SIGTERM'), 0)
-    await withDatabase((engine) =>
-      // No merges, for what a full disk makes of them (see above).
-      engine.command(
-        'ALTER TABLE flowdam.flows MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1',
-      ),
     )
     await site.start()
   })

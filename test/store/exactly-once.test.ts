@@ -51,6 +51,8 @@ class Faulty implements Engine {
   stop = () => this.inner.stop()
   command = (sql: string) => this.inner.command(sql)
   background = (sql: string) => this.inner.background(sql)
+  allowMerges = (allowed: boolean) => this.inner.allowMerges(allowed)
+  space = () => this.inner.space()
   insertRows = (table: string, rows: readonly object[]) => this.inner.insertRows(table, rows)
   query: Engine['query'] = (sql, params, limits) => this.inner.query(sql, params, limits)
 }

@@ -3,6 +3,7 @@ import { describeError, type Logger } from '@flowdam/common'
 import type { SpoolStatus } from './options.js'
 
 const FULL = 'FD_SPOOL_FULL: store.spool.max is reached'
+const DISK_LOW = 'FD_SPOOL_DISK_LOW: less than store.spool.reserve is free on the disk of the spool'
 const DROPPING = 'FD_SPOOL_FULL: records are dropped'
 
 /** What keeps the spool from writing, if anything does; logged once when it begins and once when it is over. */
@@ -39,9 +40,12 @@ export class SpoolCondition {
     this.#failures[code] = (this.#failures[code] ?? 0) + 1
   }
 
-  full(): void {
-    if (this.#lastError !== FULL) this.#log.warn('spool full; agents keep their batches until there is room')
-    this.#lastError = FULL
+  /** `diskLow`: of what others put on its disk, rather than of segments. */
+  full(diskLow: boolean): void {
+    const why = diskLow ? DISK_LOW : FULL
+    if (this.#lastError !== why)
+      this.#log.warn({ error: why }, 'spool full; agents keep their batches until there is room')
+    this.#lastError = why
   }
 
   /** Of the batch that came last. */

@@ -95,6 +95,46 @@ describe('spool on a bad disk', { timeout: 300_000 }, () => {
     assert.deepEqual(drops.snapshot(), [])
   })
 
+  it('low, hold: acknowledges nothing more of what it would have to write, seals what is open, and goes on', async () => {
+    const room = { freeBytes: 1000 * RECORD_SIZE, totalBytes: 1e9 }
+    await open({ reserve: () => 100 * RECORD_SIZE, space: async () => ({ ...room }) })
+    const results: AppendResult[] = []
+    assert.equal(await append(1), 'stored')
+    room.freeBytes = 99 * RECORD_SIZE
+    for (const seq of [2, 3]) void append(seq, 10, results)
+    await until('the spool to say so', () => spool.status().lastError.includes('FD_SPOOL_DISK_LOW'))
+    assert.equal(spool.status().state, 'degraded')
+    assert.deepEqual([spool.status().diskFreeBytes, spool.status().diskReserveBytes], [99 * 64, 100 * 64])
+    assert.equal(await releaseAll(), 10)
+    assert.deepEqual(results, [])
+    assert.equal(spool.status().bytes, 0)
+    room.freeBytes = 113 * RECORD_SIZE
+    await until('both', () => results.length === 2)
+    await spool.flush()
+    assert.equal(spool.status().lastError, '')
+    assert.deepEqual(results, ['stored', 'stored'])
+    assert.equal(await releaseAll(), 20)
+    assert.deepEqual(drops.snapshot(), [])
+  })
+
+  it('low, drop: drops and counts each record, and takes them again', async () => {
+    const room = { freeBytes: 1000 * RECORD_SIZE, totalBytes: 1e9 }
+    await open({ whenFull: 'drop', reserve: () => 100 * RECORD_SIZE, space: async () => ({ ...room }) })
+    assert.equal(await append(1), 'stored')
+    room.freeBytes = 0
+    // It is known with the next group, or at the next look.
+    assert.equal(await append(2), 'stored')
+    assert.equal(await append(3), 'dropped')
+    assert.equal(spool.status().state, 'failed')
+    room.freeBytes = 1000 * RECORD_SIZE
+    assert.equal(await append(4), 'dropped')
+    assert.equal(await append(5), 'stored')
+    assert.deepEqual(drops.snapshot(), [{ stage: 'spool', reason: 'full', count: 20 }])
+    assert.equal(spool.lastSeq('edge1', 1), 5)
+    await spool.flush()
+    assert.equal(await releaseAll(), 30)
+  })
+
   it('full, hold: acknowledges nothing more, seals what is open, and goes on when a segment is gone', async () => {
     await open({ maxBytes: 30 * RECORD_SIZE })
     const results: AppendResult[] = []

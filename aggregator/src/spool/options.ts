@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from '@flowdam/common'
 import type { FlowCounters } from '../contracts.js'
+import type { DiskSpace } from '../disk/space.js'
 import type { DropCounter } from '../drops.js'
 import type { OpenFile } from './segment.js'
 
@@ -12,7 +13,9 @@ export interface SpoolOptions {
   directory: string
   /** All segments together, bytes; at least one batch, however large. */
   maxBytes: number
-  /** At maxBytes: hold acknowledges nothing more until there is room, so that agents keep it; drop drops and counts. */
+  /** Of its disk, bytes, that stay free; without it the disk may be filled. */
+  reserve?: (totalBytes: number) => number
+  /** At maxBytes, or with less room on the disk: hold acknowledges nothing more until there is room, so that agents keep it; drop drops and counts. */
   whenFull: 'hold' | 'drop'
   /** A segment is sealed at this many records … */
   maxRows: number
@@ -29,6 +32,8 @@ export interface SpoolOptions {
   beforeCommit?: () => Promise<void>
   /** For tests: a disk that is slow, full or broken. */
   openFile?: OpenFile
+  /** For tests: how much room there is. */
+  space?: () => Promise<DiskSpace>
 }
 
 export const SPOOL_DEFAULTS = {
@@ -46,6 +51,9 @@ export interface SpoolStatus {
   segments: number
   bytes: number
   maxBytes: number
+  /** Of its disk; 0 while it is not known. */
+  diskFreeBytes: number
+  diskReserveBytes: number
   /** Records in memory, waiting for the disk, bytes. */
   queuedBytes: number
   /** When the oldest segment was begun, milliseconds since 1970; 0 when all is stored. */

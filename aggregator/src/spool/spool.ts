@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { FlowdamError, lockFolder } from '@flowdam/common'
 import { type FlowBatch, RECORD_SIZE, sumRecords } from '@flowdam/proto'
 import type { AppendResult, BatchOrigin, BatchSink } from '../contracts.js'
+import { spaceOf } from '../disk/space.js'
+import { DiskWatch } from '../disk/watch.js'
 import { SpoolCondition } from './condition.js'
 import { gatherGroup } from './group.js'
 import { spoolIdentity } from './identity.js'
@@ -21,6 +23,7 @@ import { SegmentWriter } from './writer.js'
 /** A segment grows to at most this many times maxAgeMs while the loader is behind. */
 const PATIENCE = 10
 const MAX_QUEUE_ENTRIES = 100_000
+const LOOK_AT_DISK_MS = 250
 
 /**
  * The durable queue between ingest and the database: agents' batches into segment files, one group commit for all
@@ -37,6 +40,7 @@ export class Spool implements BatchSink {
   readonly #shelf: Shelf
   readonly #writer: SegmentWriter
   readonly #condition: SpoolCondition
+  readonly #disk: DiskWatch
   #spoolId = 0
   #durable = new Positions()
   #accepted = new Positions()
@@ -52,6 +56,12 @@ export class Spool implements BatchSink {
   constructor(options: SpoolOptions) {
     this.#options = options
     this.#condition = new SpoolCondition(options.log)
+    this.#disk = new DiskWatch({
+      look: options.space ?? (() => spaceOf(options.directory)),
+      reserve: options.reserve ?? (() => 0),
+      everyMs: LOOK_AT_DISK_MS,
+      onState: () => this.#wakeDisk(),
+    })
     this.#shelf = new Shelf(options.directory, () => this.#wakeDisk())
     this.#writer = new SegmentWriter(options, this.#shelf, {
       sealed: () => this.onSealed?.(),
@@ -74,6 +84,7 @@ export class Spool implements BatchSink {
     for (const segment of recovered.segments) this.#shelf.add(segment)
     this.#tellRecovered(recovered)
     this.#stopping = false
+    await this.#disk.start()
     this.#writer.start(this.#spoolId, recovered.next, this.#durable, this.#losses)
     this.#timer = setInterval(() => this.#checkAge(), Math.max(10, Math.min(100, maxAgeMs / 4)))
   }
@@ -86,6 +97,7 @@ export class Spool implements BatchSink {
     this.#wakeDisk()
     this.#queue.wake()
     await this.#pump()
+    await this.#disk.stop()
     await this.#writer.stop()
     this.#queue.rejectAll(stopped())
     this.#wakeDisk()
@@ -108,7 +120,8 @@ export class Spool implements BatchSink {
       this.#accepted.set(origin.id, boot, seq)
     }
     const bytes = echo ? 0 : batch.records.length
-    const full = whenFull === 'drop' && this.#bytes + this.#queue.bytes + bytes > maxBytes
+    const noRoom = this.#bytes + this.#queue.bytes + bytes > maxBytes || this.#isDiskLow
+    const full = whenFull === 'drop' && noRoom
     const queueFull = this.#queue.bytes + bytes > 2 * queueBytes || this.#queue.length >= MAX_QUEUE_ENTRIES
     const dropped = !echo && (full || queueFull) ? rows : 0
     if (!echo) this.#condition.took(dropped > 0)
@@ -181,6 +194,8 @@ export class Spool implements BatchSink {
       segments: this.#shelf.count + (open ? 1 : 0),
       bytes: this.#bytes,
       maxBytes: this.#options.maxBytes,
+      diskFreeBytes: this.#disk.freeBytes,
+      diskReserveBytes: this.#disk.reserveBytes,
       queuedBytes: this.#queue.bytes,
       oldestUnixMs: this.#shelf.oldest?.createdUnixMs ?? (open ? this.#writer.openedUnixMs : 0),
       rows: this.#bytes / RECORD_SIZE,
@@ -230,6 +245,8 @@ export class Spool implements BatchSink {
     await Promise.resolve()
     while (this.#queue.length > 0 || this.#sealDue) {
       try {
+        // Looked at anew before each group, not now and then: no group takes what is kept free.
+        await this.#disk.look()
         if (this.#isHeld()) {
           if (this.#stopping) break
           await this.#diskRoom()
@@ -251,9 +268,15 @@ export class Spool implements BatchSink {
     this.#pumping = undefined
   }
 
-  /** Whether the next batch must wait for a segment to be loaded and deleted. */
+  get #isDiskLow(): boolean {
+    return this.#disk.state !== 'ok'
+  }
+
+  /** Whether the next batch must wait for a segment to be loaded and deleted, or for room on the disk. */
   #isHeld(): boolean {
     const next = this.#queue.firstBytes
+    // What had come before the disk was low is not dropped any more.
+    if (next > 0 && this.#isDiskLow && this.#options.whenFull === 'hold') return true
     return this.#bytes > 0 && next > 0 && this.#bytes + next > this.#options.maxBytes
   }
 
@@ -261,7 +284,7 @@ export class Spool implements BatchSink {
   async #diskRoom(): Promise<void> {
     if (this.#writer.bytes > 0) await this.#writer.seal()
     if (!this.#isHeld() || this.#stopping) return
-    this.#condition.full()
+    this.#condition.full(this.#isDiskLow)
     await new Promise<void>((resolve) => this.#awaitingDisk.push(resolve))
   }
 

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { zDuration, zRate, zSize } from '@flowdam/common'
 import { z } from 'zod'
+import { reserveOf } from '../disk/space.js'
 import { SPOOL_DEFAULTS, type SpoolOptions } from '../spool/options.js'
 import { FIELD_NAMES } from './mapped/fields.js'
 
@@ -11,6 +12,8 @@ const zSpool = z
     path: z.string().min(1).optional(),
     /** Of all segments together. */
     max: zSize.default(SPOOL_DEFAULTS.maxBytes),
+    /** Of its disk, that stays free. Default: half of store.reserve. */
+    reserve: zSize.optional(),
     /** hold: agents keep what has no room here, in memory and on their disks. drop: it is dropped and counted. */
     when_full: z.enum(['hold', 'drop']).default(SPOOL_DEFAULTS.whenFull),
     /** Records in memory that wait for the disk; agents' windows are shares of it. */
@@ -39,6 +42,8 @@ const zFastnetmonTables = z
   .transform((given) => (given === true ? FASTNETMON : given || undefined))
 
 const common = {
+  /** Of the database's disk, that stays free: with less, nothing is loaded. Default: 5 % of the disk, at most 1 GB. */
+  reserve: zSize.optional(),
   /** Raw flows are deleted when they are this old. */
   retention: zDuration.default(15 * 86_400_000),
   /** Sums by host and by port, of minutes and hours; made while nothing waits to be stored. */
@@ -113,6 +118,7 @@ export function spoolOptions(config: StoreConfig): Omit<SpoolOptions, 'drops' | 
   return {
     directory: spool.path ?? join(config.path, 'spool'),
     maxBytes: spool.max,
+    reserve: (totalBytes) => spool.reserve ?? Math.floor(reserveOf(config.reserve, totalBytes) / 2),
     whenFull: spool.when_full,
     maxRows: spool.segment_rows,
     maxAgeMs: spool.segment_age,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { DiskSpace } from '../disk/space.js'
 
 export type QueryParams = Record<string, string | number | readonly string[] | readonly number[]>
 
@@ -40,6 +41,10 @@ export interface Engine {
   query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]>
   /** Rows as objects or their JSON into a table, of our database unless it is named; some thousands at most. */
   insertRows(table: string, rows: readonly (object | string)[]): Promise<void>
+  /** Ends merges that are under way and begins no others, or allows them again; nothing for a server: it is not ours. */
+  allowMerges(allowed: boolean): Promise<void>
+  /** Of the disk that the table lies on; undefined where it cannot be known. */
+  space(table: string): Promise<DiskSpace | undefined>
   /** Runs `statement` with what to write behind FROM to read the records of `file`. */
   load(file: string, statement: (from: string) => string): Promise<void>
 }

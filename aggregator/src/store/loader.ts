@@ -21,6 +21,8 @@ export interface LoaderOptions {
   log: Logger
   /** Inserts at a time. */
   loaders: number
+  /** Resolves when the database's disk has room, or `signal` is aborted. */
+  room?: (signal: AbortSignal) => Promise<void>
   /** Called when a segment is in the database and before it is deleted; may come again for the same one. */
   beforeRelease?: (segment: SealedSegment) => Promise<void>
   /** Called after each stored segment; must not throw. */
@@ -114,6 +116,7 @@ export class Loader {
     const { spool, log, flows } = this.#options
     const attempt = { uncertain: segment.recovered, stored: false, token: 0, verifications: 0 }
     for (let failures = 0; !signal.aborted; failures++) {
+      await this.#options.room?.(signal)
       const leave = await this.#restraint.enter(signal)
       const began = performance.now()
       let outcome: Outcome = 'failed'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Spool } from '../spool/spool.js'
+import { EmbeddedEngine } from './embedded/engine.js'
 import type { Store } from './store.js'
 
 /** Adds what spool and store know of themselves; docs/metrics.md lists it. */
@@ -30,6 +31,14 @@ export function addStoreMetrics(registry: Registry, spool: Spool, store: Store):
       for (const [reason, count] of Object.entries(spool.status().failures)) this.inc({ reason }, count)
     },
   })
+  gauge('spool_disk_free_bytes', 'Free on the disk of the spool', () => spool.status().diskFreeBytes)
+  gauge(
+    'spool_disk_reserve_bytes',
+    'With less free the spool takes no more',
+    () => spool.status().diskReserveBytes,
+  )
+  gauge('store_disk_free_bytes', 'Free on the disk of the database', () => store.status().diskFreeBytes)
+  gauge('store_disk_reserve_bytes', 'With less free nothing is loaded', () => store.status().diskReserveBytes)
   gauge('store_parts', 'Parts of the table of flows', () => store.status().parts)
   gauge('store_rows_per_second', 'Rows stored, over the last 10 s', () => store.loaderStatus().rowsPerSecond)
   new Counter({
@@ -40,6 +49,15 @@ export function addStoreMetrics(registry: Registry, spool: Spool, store: Store):
     collect() {
       this.reset()
       for (const [reason, count] of Object.entries(store.loaderStatus().retries)) this.inc({ reason }, count)
+    },
+  })
+  new Counter({
+    name: 'flowdam_store_database_ends_total',
+    help: 'Times that the embedded database’s process ended by itself',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(store.engine instanceof EmbeddedEngine ? store.engine.deaths : 0)
     },
   })
   gauge(

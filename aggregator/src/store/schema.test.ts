@@ -21,6 +21,8 @@ function recorder(ddl: Record<string, string> = {}) {
       return (table === undefined ? [] : [{ ddl: ddl[table] ?? '' }]) as Row[]
     },
     insertRows: async () => undefined,
+    allowMerges: async () => undefined,
+    space: async () => undefined,
     load: async () => undefined,
   }
   return { engine, commands }

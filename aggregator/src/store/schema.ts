@@ -14,6 +14,8 @@ export interface SchemaOptions {
   minutesRetentionMs: number
   hoursRetentionMs: number
   cluster?: string | undefined
+  /** chdb: some of its defaults are not ClickHouse's. */
+  embedded?: boolean
 }
 
 /** For tests and benches. */
@@ -160,6 +162,12 @@ TTL ${ttl(time, keepMs)}`,
   }
 }
 
+/**
+ * What a merge writes is not synced; what it was made of must outlive the time in which the kernel writes it (30 s). chdb takes
+ * it away at its next look (old_parts_lifetime = 0), ClickHouse after 480 s, at 1 M flows/s 40 GB.
+ */
+const OLD_PARTS_LIFETIME_S = 120
+
 const ROLLUPS = (options: SchemaOptions): Table[] => [
   rollup('host_minutes', 'minute', 'direction, host', HOST, options.minutesRetentionMs),
   rollup('host_hours', 'hour', 'direction, host', HOST, options.hoursRetentionMs),
@@ -211,7 +219,24 @@ FROM ${place.database}.flows`,
     name: 'sums by host and by port, of minutes and hours',
     statements: (place, options) => ROLLUPS(options).flatMap((table) => createTable(place, table)),
   },
+  {
+    version: 4,
+    name: 'what a power failure must not take',
+    statements: (place, options) => [
+      // A minute that is summed is struck off rollups.json, so its sums must be on the disk then.
+      ...ROLLUPS(options).map(({ name }) =>
+        modifySettings(place, name, ['fsync_after_insert = 1', 'fsync_part_directory = 1']),
+      ),
+      ...(options.embedded ? [FLOWS(options), ...ROLLUPS(options)] : []).map(({ name }) =>
+        modifySettings(place, name, [`old_parts_lifetime = ${OLD_PARTS_LIFETIME_S}`]),
+      ),
+    ],
+  },
 ]
+
+function modifySettings(place: Place, table: string, settings: readonly string[]): string {
+  return `ALTER TABLE ${localTable(place, table)}${onCluster(place)} MODIFY SETTING ${settings.join(', ')}`
+}
 
 /** IPv4 with dots, IPv6 in RFC 5952's form. */
 export function addressText(column: string): string {

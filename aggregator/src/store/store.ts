@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError, type Logger } from '@flowdam/common'
 import type { StoreStatus } from '@flowdam/proto'
 import type { FlowCounters } from '../contracts.js'
+import { type DiskSpace, reserveOf } from '../disk/space.js'
+import { type DiskState, DiskWatch } from '../disk/watch.js'
 import type { DropCounter } from '../drops.js'
 import type { SourceRegistry } from '../sources/registry.js'
 import type { Spool } from '../spool/spool.js'
@@ -30,11 +32,15 @@ export interface StoreOptions {
   log: Logger
   /** For tests; default by config.engine. */
   engine?: Engine
+  /** For tests: how much room the database's disk has. */
+  space?: () => Promise<DiskSpace | undefined>
 }
 
 /** Behind by more than this is "degraded". */
 const DEGRADED_LAG_MS = 30_000
 const RETRY_MS = [200, 10_000] as const
+/** Our own disk costs a system call; a server is asked. */
+const LOOK_AT_DISK_MS = { embedded: 250, clickhouse: 5000 } as const
 
 /**
  * The database: its engine, its tables, and the loader that fills them. start() returns at once; a database that is
@@ -50,6 +56,10 @@ export class Store {
   readonly #target: Target
   readonly #loader: Loader
   readonly #parts: PartCount
+  readonly #disk: DiskWatch
+  /** As it was asked for last; one after the other. */
+  #merging: Promise<void> = Promise.resolve()
+  #areMergesAllowed = true
   #opening: Promise<void> | undefined
   #abort = new AbortController()
   #ready = false
@@ -63,6 +73,12 @@ export class Store {
     const { config, ...rest } = options
     this.#target = newTarget(this.engine, config)
     this.#parts = new PartCount(this.engine, this.#target.table)
+    this.#disk = new DiskWatch({
+      look: options.space ?? (() => this.engine.space(this.#target.table)),
+      reserve: (totalBytes) => reserveOf(config.reserve, totalBytes),
+      everyMs: LOOK_AT_DISK_MS[config.engine],
+      onState: (state) => this.#diskIs(state),
+    })
     if (config.rollups && this.#hasOwnTables) {
       this.rollups = new Rollups({
         engine: this.engine,
@@ -71,12 +87,14 @@ export class Store {
         retentionMs: config.retention,
         log: options.log,
         isBehind: () => options.spool.status().segments > 2,
+        isHeld: () => this.#disk.state !== 'ok',
       })
     }
     this.#loader = new Loader({
       ...rest,
       target: this.#target,
       loaders: config.loaders,
+      room: (signal) => this.#disk.room(signal),
       beforeRelease: async (segment) => this.rollups?.stored(segment),
       onStored: (rows, ms) => {
         this.onInsert?.(rows, ms)
@@ -98,6 +116,7 @@ export class Store {
   async stop(): Promise<void> {
     this.#abort.abort()
     await this.#opening
+    await this.#disk.stop()
     await this.#loader.stop()
     const parts = this.#parts.stop()
     // What it sums is summed again after the next start.
@@ -112,7 +131,7 @@ export class Store {
     const spool = this.#options.spool.status()
     const loader = this.#loader.status()
     const lagMs = spool.oldestUnixMs === 0 ? 0 : Math.max(0, Date.now() - spool.oldestUnixMs)
-    const lastError = this.#openError || loader.lastError || spool.lastError
+    const lastError = this.#openError || this.#diskError || loader.lastError || spool.lastError
     const state =
       loader.failed || this.#openFailed
         ? 'failed'
@@ -133,6 +152,9 @@ export class Store {
       parts: this.#parts.value,
       spoolMaxBytes: spool.maxBytes,
       spoolState: spool.state,
+      diskState: this.#disk.state,
+      diskFreeBytes: this.#disk.freeBytes,
+      diskReserveBytes: this.#disk.reserveBytes,
     }
   }
 
@@ -174,6 +196,26 @@ export class Store {
     return join(this.#options.config.path, 'rollups.json')
   }
 
+  get #diskError(): string {
+    const { state, freeBytes, reserveBytes } = this.#disk
+    if (state === 'ok') return ''
+    const [free, reserve] = [megabytes(freeBytes), megabytes(reserveBytes)]
+    return `FD_STORE_DISK_LOW: ${free} free on the database's disk, store.reserve is ${reserve}: flows wait in the spool`
+  }
+
+  /** Loading stops and goes on by itself (Loader); merges that have begun are ended before the disk is full. */
+  #diskIs(state: DiskState): void {
+    const { log } = this.#options
+    if (state === 'ok') log.info('the database’s disk has room again')
+    else log.error({ state }, this.#diskError)
+    const allowed = state !== 'critical'
+    if (allowed === this.#areMergesAllowed) return
+    this.#areMergesAllowed = allowed
+    this.#merging = this.#merging
+      .then(() => this.engine.allowMerges(allowed))
+      .catch((error: unknown) => log.warn({ error: describeError(error) }, 'merges go on as before'))
+  }
+
   /** Writes sources that the table does not have yet. They are also in each row by name, so a failure can wait. */
   async #mirrorSources(): Promise<void> {
     if (!this.#hasOwnTables) return
@@ -195,9 +237,11 @@ export class Store {
 
   async #open(signal: AbortSignal): Promise<void> {
     const { log } = this.#options
+    await this.#disk.start()
     for (let pauseMs: number = RETRY_MS[0]; !signal.aborted; pauseMs = Math.min(pauseMs * 2, RETRY_MS[1])) {
       try {
         await this.engine.start()
+        await this.#disk.look()
         await this.#target.prepare()
         this.#openError = ''
         this.#openFailed = false
@@ -223,7 +267,8 @@ export class Store {
 function newEngine({ config, log }: StoreOptions): Engine {
   if (config.engine === 'embedded') {
     requireEmbedded()
-    return new EmbeddedEngine({ path: join(config.path, 'clickhouse'), memoryBytes: config.memory, log })
+    const { memory: memoryBytes, reserve } = config
+    return new EmbeddedEngine({ path: join(config.path, 'clickhouse'), memoryBytes, reserve, log })
   }
   return newServer(config, config.url)
 }
@@ -254,7 +299,12 @@ export function schemaOptions(config: StoreConfig): SchemaOptions {
     minutesRetentionMs: config.retention_minutes,
     hoursRetentionMs: config.retention_hours,
     cluster: config.engine === 'clickhouse' ? config.cluster : undefined,
+    embedded: config.engine === 'embedded',
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`
 }
 
 /** The folder that the spool, the sources and the embedded database share; made if missing. */

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { failstopLibrary } from '@flowdam/aggregator/internal/store/embedded/installed'
 import { freePort } from '../free-port.js'
 
 const PROGRAM = fileURLToPath(new URL('./chdb-server.js', import.meta.url))
@@ -28,6 +29,8 @@ export class ModernServer {
   async start(): Promise<void> {
     this.#port ||= await freePort()
     const child = spawn(process.execPath, [PROGRAM, this.#folder, String(this.#port)], {
+      // A server that cannot write says so; chdb does not, and ends instead (aggregator/native).
+      env: { ...process.env, LD_PRELOAD: failstopLibrary() },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child = child

@@ -108,6 +108,13 @@ hooks:
     return { status: response.status, state }
   }
 
+  /** What keeps the spool from writing. */
+  async spoolError(): Promise<string | undefined> {
+    const response = await fetch(`http://${this.#addresses.http}/healthz`)
+    const { spoolError } = (await response.json()) as { spoolError?: string }
+    return spoolError
+  }
+
   /** A number of /metrics, 0 where it is not. */
   async metric(nameAndLabels: string): Promise<number> {
     const text = await (await fetch(`http://${this.#addresses.http}/metrics`)).text()

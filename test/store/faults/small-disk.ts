@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -17,11 +17,20 @@ export class SmallDisk {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', this.path])
   }
 
-  /** To the last byte. */
-  fill(): void {
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path)
+    return bavail * bsize
+  }
+
+  /** To the last byte, or until so many are left. */
+  fill(leaveBytes = 0): void {
     const file = openSync(join(this.path, BALLAST), 'a')
     try {
-      for (let size = 1 << 20; size > 0; size >>= 1) writeUntilFull(file, Buffer.alloc(size))
+      for (let size = 1 << 20; size > 0; size >>= 1) {
+        const piece = Buffer.alloc(size)
+        if (leaveBytes === 0) writeUntilFull(file, piece)
+        else while (this.freeBytes - size >= leaveBytes) writeSync(file, piece)
+      }
     } finally {
       closeSync(file)
     }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import type { DiskSpace } from '../../disk/space.js'
 import { cancellable } from '../cancel.js'
 import {
   type Engine,
@@ -28,6 +29,12 @@ export interface ClickHouseOptions {
 }
 
 const MOST_KILLS = 10
+/** The roomiest of the disks that the table may lie on: as long as one has room, inserts find it. */
+const SPACE = `SELECT toFloat64(free_space) AS freeBytes, toFloat64(total_space) AS totalBytes FROM system.disks
+WHERE total_space > 0 AND name IN (SELECT arrayJoin(disks) FROM system.storage_policies WHERE policy_name IN
+  (SELECT storage_policy FROM system.tables WHERE database = {db:String} AND name = {table:String}))
+ORDER BY freeBytes DESC LIMIT 1`
+const SPACE_LIMITS = { timeoutMs: 5000, maxMemoryBytes: 100e6 }
 
 /** A ClickHouse server over HTTP. */
 export class ClickHouseEngine implements Engine {
@@ -35,6 +42,7 @@ export class ClickHouseEngine implements Engine {
   readonly database: string
   readonly #options: ClickHouseOptions
   #client: ClickHouseClient | undefined
+  #withoutDisks = false
 
   constructor(options: ClickHouseOptions) {
     this.#options = options
@@ -100,6 +108,20 @@ export class ClickHouseEngine implements Engine {
       // Everybody may end what is their own.
       return this.command(`KILL QUERY WHERE query_id = ${quote(id)} ASYNC`)
     })
+  }
+
+  async allowMerges(): Promise<void> {}
+
+  async space(table: string): Promise<DiskSpace | undefined> {
+    if (this.#withoutDisks) return undefined
+    try {
+      const [disk] = await this.query<DiskSpace>(SPACE, { db: this.database, table }, SPACE_LIMITS)
+      return disk && { freeBytes: Number(disk.freeBytes), totalBytes: Number(disk.totalBytes) }
+    } catch (error) {
+      // Servers before 19.15 have no such table, and not every user may read it.
+      this.#withoutDisks = error instanceof StoreFailure && error.kind === 'schema'
+      return undefined
+    }
   }
 
   async insertRows(table: string, rows: readonly (object | string)[]): Promise<void> {

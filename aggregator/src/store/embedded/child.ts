@@ -2,7 +2,7 @@
 //
 // The process that runs the embedded ClickHouse, so that its memory, its crashes and its signal handlers are not the
 // aggregator's. It lives as long as its parent: when the channel closes it ends at once, which loses nothing, for
-// the parent's spool keeps what is not confirmed.
+// the parent's spool keeps what is not confirmed. It also ends when a write to a file fails (aggregator/native).
 import { Session } from 'chdb'
 import type { ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
 
@@ -17,6 +17,7 @@ function sessionOf(lane: string): Session {
         `--max_server_memory_usage=${settings.memoryBytes}`,
         '--mark_cache_size=268435456',
         '--uncompressed_cache_size=0',
+        `--storage_configuration.disks.default.keep_free_space_bytes=${settings.keepFreeBytes}`,
       ],
     })
     sessions.set(lane, session)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from '@flowdam/common'
+import { type DiskSpace, reserveOf, spaceOf } from '../../disk/space.js'
 import { cancellable } from '../cancel.js'
 import {
   type Engine,
@@ -17,6 +18,7 @@ import {
   StoreFailure,
 } from '../engine.js'
 import { RECORD_STRUCTURE } from '../record-structure.js'
+import { failstopLibrary } from './installed.js'
 import type { ChildRequest, ChildResponse, ChildSettings } from './protocol.js'
 
 const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
@@ -26,6 +28,8 @@ export interface EmbeddedOptions {
   /** Folder of the database. */
   path: string
   memoryBytes: number
+  /** Of the disk, bytes; inserts and merges do not begin when less than half of it would be left. */
+  reserve?: number | undefined
   log: Logger
 }
 
@@ -55,6 +59,8 @@ export class EmbeddedEngine implements Engine {
   readonly #idleLoaders: string[] = []
   #stopping = false
   #startedAtMs = 0
+  #keepFreeBytes = 0
+  #deaths = 0
 
   constructor(options: EmbeddedOptions) {
     this.#options = options
@@ -65,9 +71,16 @@ export class EmbeddedEngine implements Engine {
     return this.#child?.pid
   }
 
+  /** How often the process ended by itself, was killed, or could not write. */
+  get deaths(): number {
+    return this.#deaths
+  }
+
   async start(): Promise<void> {
+    const { path, reserve } = this.#options
     this.#stopping = false
-    await mkdir(this.#options.path, { recursive: true })
+    await mkdir(path, { recursive: true })
+    this.#keepFreeBytes = Math.floor(reserveOf(reserve, (await spaceOf(path)).totalBytes) / 2)
     await this.#request({ lane: 'control', sql: 'SELECT 1' })
   }
 
@@ -75,7 +88,7 @@ export class EmbeddedEngine implements Engine {
     this.#stopping = true
     const child = this.#child
     if (!child) return
-    const gone = once(child, 'exit')
+    const gone = once(child, 'close')
     child.send('stop', () => undefined)
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
     await gone
@@ -88,6 +101,15 @@ export class EmbeddedEngine implements Engine {
 
   async background(sql: string): Promise<void> {
     await this.#request({ lane: 'background', sql })
+  }
+
+  /** A process that is not there merges nothing; and one that is started again begins no merge without room. */
+  async allowMerges(allowed: boolean): Promise<void> {
+    if (this.#child) await this.command(`SYSTEM ${allowed ? 'START' : 'STOP'} MERGES`)
+  }
+
+  space(): Promise<DiskSpace> {
+    return spaceOf(this.#options.path)
   }
 
   async query<Row>(sql: string, params: QueryParams, limits: QueryLimits): Promise<Row[]> {
@@ -151,11 +173,11 @@ export class EmbeddedEngine implements Engine {
 
   #spawn(): ChildProcess {
     const { path, memoryBytes, log } = this.#options
-    const settings: ChildSettings = { path, memoryBytes }
+    const settings: ChildSettings = { path, memoryBytes, keepFreeBytes: this.#keepFreeBytes }
     const child = fork(CHILD, [JSON.stringify(settings)], {
       execArgv: [],
       // A thread for each lane, or a statement could not be ended while others fill them all.
-      env: { ...process.env, UV_THREADPOOL_SIZE: '8' },
+      env: { ...process.env, UV_THREADPOOL_SIZE: '8', LD_PRELOAD: preload(process.env['LD_PRELOAD']) },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
@@ -174,20 +196,32 @@ export class EmbeddedEngine implements Engine {
       if (this.#child !== child) return
       this.#child = undefined
       this.#idleLoaders.length = 0
+      const cannotWrite = /flowdam-failstop: (.*)/.exec(complaint)?.[1]
       if (!this.#stopping) {
+        this.#deaths++
         log.error(
-          { why, afterMs: Date.now() - this.#startedAtMs, stderr: complaint },
+          { why: cannotWrite ?? why, afterMs: Date.now() - this.#startedAtMs, stderr: complaint },
           'the database process ended',
         )
       }
       const left = [...this.#waiting.values()]
       this.#waiting.clear()
       for (const { reject } of left) {
-        reject(new StoreFailure('retry', `the database process ended (${why})`, { uncertain: true }))
+        reject(
+          new StoreFailure('retry', `the database process ended (${cannotWrite ?? why})`, {
+            uncertain: true,
+          }),
+        )
       }
     }
-    child.once('exit', (code, signal) => ended(signal ?? `exit ${code}`))
+    // Not 'exit': what it said last may come after that.
+    child.once('close', (code, signal) => ended(signal ?? `exit ${code}`))
     child.once('error', (error) => ended(error.message))
     return child
   }
+}
+
+/** aggregator/native/failstop.c, beside what else somebody wants there. */
+function preload(others: string | undefined): string {
+  return [failstopLibrary() ?? '', others ?? ''].filter((path) => path !== '').join(':')
 }

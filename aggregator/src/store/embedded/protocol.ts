@@ -20,4 +20,6 @@ export type ChildResponse =
 export interface ChildSettings {
   path: string
   memoryBytes: number
+  /** Of the disk, that no insert or merge may count on. */
+  keepFreeBytes: number
 }

@@ -17,6 +17,8 @@ export interface RollupOptions {
   log: Logger
   /** Whether flows wait to be stored: sums then wait too. */
   isBehind: () => boolean
+  /** Whether the disk has no room for them. */
+  isHeld?: () => boolean
   /** After the end of a minute, for what agents still hold of it. */
   graceMs?: number
 }
@@ -138,7 +140,8 @@ export class Rollups {
 
   /** Whether there was something to do. */
   async #step(): Promise<boolean> {
-    const { graceMs, isBehind } = this.#options
+    const { graceMs, isBehind, isHeld } = this.#options
+    if (isHeld?.()) return false
     const many = this.#dirty.size > TOO_MANY
     if (isBehind() && !many) return false
     const minutes = this.#dirty.next(Date.now() - (graceMs ?? GRACE_MS), many ? 60 : 1)
