@@ -14,20 +14,36 @@ export function failstopLibrary(): string | undefined {
   return FAILSTOP.find((path) => existsSync(path))
 }
 
-/** Its library is 540 MB, so a package of its own carries it; throws FD_STORE_NOT_INSTALLED where it is not there. */
-export function requireEmbedded(): void {
+/**
+ * Its library is 540 MB, so a package of its own carries it; throws FD_STORE_NOT_INSTALLED where it is not there. The
+ * library is an optional dependency of chdb: npm goes on without a word where it cannot fetch it.
+ */
+export function requireEmbedded(library = `@chdb/lib-${process.platform}-${process.arch}-gnu`): void {
   const remedy = 'install the package flowdam-embedded-store, or set store.engine to clickhouse'
-  try {
-    createRequire(import.meta.url).resolve('chdb')
-  } catch (cause) {
+  const chdb = resolved(createRequire(import.meta.url), 'chdb')
+  if (chdb === undefined) {
     throw new FlowdamError('FD_STORE_NOT_INSTALLED', 'the embedded database (chdb) is not installed', {
-      cause,
       remedy,
     })
+  }
+  if (resolved(createRequire(chdb), library) === undefined) {
+    throw new FlowdamError(
+      'FD_STORE_NOT_INSTALLED',
+      `the embedded database (chdb) lacks its library for this machine, ${library}`,
+      { remedy: 'set store.engine to clickhouse, or install that npm package where there is one' },
+    )
   }
   if (failstopLibrary() === undefined) {
     throw new FlowdamError('FD_STORE_NOT_INSTALLED', `${FAILSTOP[0]} is missing`, {
       remedy: `${remedy}; in a checkout: npm run build:native`,
     })
+  }
+}
+
+function resolved(require: NodeJS.Require, name: string): string | undefined {
+  try {
+    return require.resolve(name)
+  } catch {
+    return undefined
   }
 }
