@@ -263,7 +263,11 @@ export function aggregatorMetrics(sources: MetricSources): Registry {
   labelled('gauge', 'bans_stopped', '1 while the detector bans nothing', ['state'], () =>
     (['paused', 'tripped'] as const).map((state) => [{ state }, bans.brake.state === state ? 1 : 0]),
   )
-  gauge('bans_max_active', 'Most bans that may be in force, ban.max_active', () => bans.rules.maxActive)
+  gauge(
+    'bans_max_active',
+    'Most prefixes that may be dropped or blackholed, ban.max_active',
+    () => bans.rules.maxActive,
+  )
   labelled('counter', 'bans_total', 'Bans made', [], () => [[{}, bans.made]])
   labelled('counter', 'bans_refused_total', 'Bans that a guard rail forbade', ['reason'], () =>
     Object.entries(bans.refusals).map(([reason, count]) => [{ reason }, count]),

@@ -3,7 +3,7 @@ import { FlowdamError, formatAddress, type Logger, parseAddress } from '@flowdam
 import type { GetHostResponse, HostServiceServer, TopHostsRequest } from '@flowdam/proto'
 import type { Ban } from '../bans/ban.js'
 import type { Bans } from '../bans/bans.js'
-import { levelOf } from '../bans/levels.js'
+import { isStopped } from '../bans/levels.js'
 import type { Detector } from '../detect/detector.js'
 import type { TopOrder } from '../detect/views.js'
 import { basisOf } from './basis.js'
@@ -29,7 +29,7 @@ export function hostService(
     if (!ORDERS.includes(order)) throw badField('by', `by is '${by}'; known are ${ORDERS.join(', ')}`)
     const most = Math.min(limit || DEFAULT_TOP, MOST_TOP)
     const hosts = detector.top(order as TopOrder, most, directionFrom(direction))
-    return hosts.map((host) => apiHost(host, isStopped(bans.covering(parseAddress(host.address)))))
+    return hosts.map((host) => apiHost(host, isBanned(bans.covering(parseAddress(host.address)))))
   }
   const one = ({ address }: { address: string }) => hostOf(address, detector, bans, context)
   return {
@@ -58,7 +58,7 @@ function hostOf(address: string, detector: Detector, bans: Bans, context: HostCo
       incoming: { ...incoming.all, flows: incoming.flows },
       outgoing: { ...outgoing.all, flows: outgoing.flows },
     },
-    isStopped(ban),
+    isBanned(ban),
   )
   return {
     rates,
@@ -80,7 +80,6 @@ function hostOf(address: string, detector: Detector, bans: Bans, context: HostCo
   }
 }
 
-/** A ban at a level that only tells people stops nothing. */
-function isStopped(ban: Ban | undefined): boolean {
-  return ban !== undefined && levelOf(ban).action !== 'notify'
+function isBanned(ban: Ban | undefined): boolean {
+  return ban !== undefined && isStopped(ban)
 }

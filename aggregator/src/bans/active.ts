@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { contains, type Prefix, parsePrefix } from '@flowdam/common'
 import type { Ban } from './ban.js'
-import { isBlackholed } from './levels.js'
+import { isStopped } from './levels.js'
 
 export interface ActiveBan {
   ban: Ban
@@ -42,9 +42,10 @@ export class ActiveBans {
     return this.all().filter((entry) => contains(entry.prefix, prefix))
   }
 
-  get blackholes(): number {
+  /** Bans that drop or blackhole. */
+  get stops(): number {
     let count = 0
-    for (const { ban } of this.#byPrefix.values()) if (isBlackholed(ban)) count++
+    for (const { ban } of this.#byPrefix.values()) if (isStopped(ban)) count++
     return count
   }
 

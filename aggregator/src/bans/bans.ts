@@ -171,7 +171,7 @@ export class Bans {
     }
     const levels = levelsUpTo(levelsOf(this.#rules.levels, request.hostgroup), request.level ?? '')
     const action = levels.at(-1)?.action ?? 'blackhole'
-    const objection = this.#permission.personObjection(prefix, action, this.#active.blackholes)
+    const objection = this.#permission.personObjection(prefix, action, this.#active)
     if (objection) {
       this.#permission.refused(objection)
       throw objection
@@ -265,7 +265,7 @@ export class Bans {
 
   /** Why the detector could not ban this prefix now; undefined when it could. */
   objection(prefix: Prefix, action: LevelAction): GuardError | undefined {
-    return this.#permission.detectorObjection(prefix, action, this.#active.blackholes, this.#clock())
+    return this.#permission.detectorObjection(prefix, action, this.#active, this.#clock())
   }
 
   /** Calls back for each change until the returned function is called. */

@@ -125,6 +125,6 @@ export class Decisions {
   #objection(prefix: Prefix, levels: readonly Level[], now: number) {
     const { book, permission } = this.#options
     const action = levels.at(-1)?.action ?? 'notify'
-    return permission.detectorObjection(prefix, action, book.active.blackholes, now)
+    return permission.detectorObjection(prefix, action, book.active, now)
   }
 }

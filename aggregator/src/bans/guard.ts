@@ -8,7 +8,7 @@ export interface GuardRules {
   exempt: readonly Prefix[]
   /** Prefixes wider than /24 or /48 that may be banned when they are asked for by name. */
   wide: readonly Prefix[]
-  /** Most blackholes in force at the same time. The detector's attempt to make one more trips the circuit breaker. */
+  /** Most prefixes dropped or blackholed at the same time. The detector's attempt to make one more trips the circuit breaker. */
   maxActive: number
   /** Most bans that the detector makes within a minute. */
   maxPerMinute: number
@@ -78,13 +78,13 @@ export class Guard {
     return undefined
   }
 
-  /** Why a new ban of this prefix must not be made while `active` are in force; undefined when it may be. */
-  objection(prefix: Prefix, active: number): GuardError | undefined {
+  /** Why one more prefix must not be stopped while so many are; undefined when it may be. */
+  objection(prefix: Prefix, stops: number): GuardError | undefined {
     const objection = this.prefixObjection(prefix)
-    if (objection || active < this.#rules.maxActive) return objection
+    if (objection || stops < this.#rules.maxActive) return objection
     return new GuardError(
       'max_active',
-      `${active} bans are in force and ban.max_active is ${this.#rules.maxActive}; remove one or raise it`,
+      `${stops} bans that drop or blackhole are in force and ban.max_active is ${this.#rules.maxActive}; remove one or raise it`,
     )
   }
 }

@@ -167,6 +167,27 @@ describe('levels', () => {
     }
   })
 
+  it('that drop count like those that blackhole, each prefix once', () => {
+    const s = new Scene({ ...RULES, exempt: [], maxActive: 2 })
+    assert.equal(s.detect('203.0.113.9', 3), 'banned')
+    assert.equal(s.detect('203.0.113.10', 9), 'banned')
+    assert.equal(s.detect('203.0.113.9', 9), 'climbed', 'it is counted already')
+    const byHand = { direction: 'incoming' as const, durationMs: 0, hostgroup: '', who: 'me', reason: '' }
+    const add = (prefix: string, level: string) => s.bans.add({ ...byHand, prefix, level, rates: NO_RATES })
+    for (const level of ['filter', 'blackhole']) {
+      assert.throws(() => add('203.0.113.11', level), {
+        code: 'FD_BAN_MAX_ACTIVE',
+        message: /^2 bans that drop or blackhole are in force and ban.max_active is 2/,
+      })
+    }
+    add('203.0.113.11', 'notice')
+    assert.equal(s.bans.brake.state, 'running', 'a person trips nothing')
+    assert.equal(s.detect('203.0.113.12', 3), 'banned')
+    assert.deepEqual(s.levels().slice(2), ['203.0.113.11/32 notice', '203.0.113.12/32 notice'])
+    assert.equal(s.bans.brake.state, 'tripped')
+    s.bans.stop()
+  })
+
   it('that notify go on when the circuit breaker has tripped, and a pause stops them too', () => {
     const s = new Scene({ ...RULES, maxActive: 0 })
     assert.equal(s.detect('203.0.113.9', 9), 'banned')
@@ -289,6 +310,7 @@ class Model {
   readonly bans = new Map<string, ModelBan>()
   brake: 'running' | 'paused' | 'tripped' = 'running'
   #made: number[] = []
+  #stops = 0
   readonly #scene: Scene
 
   constructor(scene: Scene) {
@@ -306,11 +328,12 @@ class Model {
     return top?.action === 'blackhole' ? this.#scene.rules.durationMs : (top?.quietMs ?? 0)
   }
 
-  #forbidden(action: string): 'max_active' | 'other' | undefined {
+  #forbidden(action: string, own: ModelBan | undefined): 'max_active' | 'other' | undefined {
     const { rules, now } = this.#scene
     if (this.brake === 'paused' || (this.brake === 'tripped' && action !== 'notify')) return 'other'
-    const blackholes = [...this.bans.values()].filter(({ path }) => path.at(-1)?.action === 'blackhole')
-    if (action === 'blackhole' && blackholes.length >= rules.maxActive) return 'max_active'
+    const stops = [...this.bans.values()].filter(({ path }) => path.at(-1)?.action !== 'notify')
+    const isOneMore = action !== 'notify' && !stops.includes(own as ModelBan)
+    if (isOneMore && stops.length >= rules.maxActive) return 'max_active'
     return this.#made.filter((at) => at > now - 60_000).length >= rules.maxPerMinute ? 'other' : undefined
   }
 
@@ -339,11 +362,11 @@ class Model {
     if (!top || !isAbove(top, own?.path.at(-1))) return []
     const open = above.filter((one) => isAbove(one, own?.path.at(-1)))
     if (!rules.enabled || !this.#mayBan(text) || (own && !own.dryRun && rules.dryRun)) return []
-    const why = this.#forbidden(top.action)
+    const why = this.#forbidden(top.action, own)
     if (!why) return open
     if (why === 'max_active') this.brake = 'tripped'
     const quiet = open.filter(({ action }) => action === 'notify')
-    return quiet.length > 0 && !this.#forbidden('notify') ? quiet : []
+    return quiet.length > 0 && !this.#forbidden('notify', own) ? quiet : []
   }
 
   expire(): void {
@@ -394,6 +417,10 @@ class Model {
       ]),
     )
     assert.equal(bans.brake.state, this.brake)
+    const stops = active.filter((ban) => levelOf(ban).action !== 'notify').length
+    // A reload that lowers it ends nothing.
+    assert.ok(stops <= Math.max(rules.maxActive, this.#stops), `${stops} drop or blackhole`)
+    this.#stops = stops
     for (const ban of active) {
       assert.ok(this.#mayBan(ban.prefix), `${ban.prefix} breaks a guard rail`)
       for (const [index, step] of ban.steps.entries()) assert.ok(isAbove(step, ban.steps[index - 1]))

@@ -74,6 +74,11 @@ export function isBlackholed(ban: Ban): boolean {
   return levelOf(ban).action === 'blackhole'
 }
 
+/** Whether its traffic is stopped, in the kernel or upstream; a ban that only tells people stops nothing. */
+export function isStopped(ban: Ban): boolean {
+  return levelOf(ban).action !== 'notify'
+}
+
 /** Whether agents drop it. */
 export function isDropped(ban: Ban): boolean {
   return ban.steps.some(({ drops }) => drops)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Prefix } from '@flowdam/common'
+import type { ActiveBans } from './active.js'
 import { Brake } from './brake.js'
 import { Guard, GuardError, type GuardReason } from './guard.js'
-import type { LevelAction } from './levels.js'
+import { isStopped, type LevelAction } from './levels.js'
 import type { BanRules } from './rules.js'
 
 /** Whether a ban may be made: the guard rails, which hold for everybody, and the brake, which stops the detector. */
@@ -35,17 +36,19 @@ export class Permission {
     return this.#guard.prefixObjection(prefix)
   }
 
-  /** Why a person must not have this done to a prefix while so many are blackholed. */
-  personObjection(prefix: Prefix, action: LevelAction, blackholes: number): GuardError | undefined {
-    if (action !== 'blackhole') return this.#guard.prefixObjection(prefix)
-    return this.#guard.objection(prefix, blackholes)
+  /** Why a person must not have this done to a prefix while those bans are in force. */
+  personObjection(prefix: Prefix, action: LevelAction, active: ActiveBans): GuardError | undefined {
+    const own = active.of(prefix)
+    // A ban that stops traffic already is counted: what routers do in place of the kernel makes it no other prefix.
+    const isOneMore = action !== 'notify' && !(own && isStopped(own.ban))
+    return isOneMore ? this.#guard.objection(prefix, active.stops) : this.#guard.prefixObjection(prefix)
   }
 
   /** The same for the detector. When the circuit breaker has tripped, people are still told. */
   detectorObjection(
     prefix: Prefix,
     action: LevelAction,
-    blackholes: number,
+    active: ActiveBans,
     now: number,
   ): GuardError | undefined {
     const { state, who, reason } = this.brake.status
@@ -53,7 +56,7 @@ export class Permission {
     if (fixed) return fixed
     if (state === 'paused' || (state === 'tripped' && action !== 'notify'))
       return new GuardError(state, `bans are ${state} (${who}: ${reason})`)
-    const full = this.personObjection(prefix, action, blackholes)
+    const full = this.personObjection(prefix, action, active)
     if (full) return full
     const most = this.#rules.maxPerMinute
     if (!this.brake.tooFast(now, most)) return undefined
