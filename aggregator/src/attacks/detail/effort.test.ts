@@ -53,15 +53,26 @@ describe('how closely records are looked at', () => {
     const count = 12_000
     const { records } = makeRecords(count, 1)
     const victim = parseAddress(VICTIM)
+    const exact = { packets: 0, bytes: 0 }
     for (let at = 0; at < records.length; at += RECORD_SIZE) {
       records.set(victim, at + RecordOffset.dstAddr)
       records.writeUInt16LE(7, at + RecordOffset.dstPort)
       records[at + RecordOffset.marks] = 0
+      exact.packets += records.readUInt32LE(at + RecordOffset.packets)
+      exact.bytes += Number(records.readBigUInt64LE(at + RecordOffset.bytes))
     }
     attacked.scan(records, new Uint8Array(256).fill(1), 1000)
     for (const one of evidence) {
-      const { flows, packets, targetPorts } = one.snapshot()
+      const { flows, packets, bytes, targetPorts, protocols, sizes, ttl } = one.snapshot()
       assert.equal(flows, count)
+      assert.equal(packets, exact.packets)
+      assert.equal(bytes, exact.bytes)
+      const sum = (lists: readonly { packets: number }[]) =>
+        lists.reduce((all, each) => all + each.packets, 0)
+      for (const list of [protocols, sizes.counts]) {
+        assert.ok(Math.abs(sum(list) / packets - 1) < 0.1, `${sum(list)} of ${packets}`)
+      }
+      assert.ok(Number.isFinite(sizes.min) && Number.isFinite(ttl.min))
       const [port] = targetPorts
       assert.equal(port?.name, '7')
       assert.ok(Math.abs((port?.packets ?? 0) / packets - 1) < 0.1, `${port?.packets} of ${packets}`)

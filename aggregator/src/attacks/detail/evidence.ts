@@ -2,7 +2,6 @@
 import { formatAddress, formatPrefix } from '@flowdam/common'
 import { decodeRecord, Mark, RECORD_SIZE } from '@flowdam/proto'
 import type { Direction } from '../../detect/slots.js'
-import { isBogon } from './bogon.js'
 import { type AttackDetail, type NamedAmount, type SampleFlow, TOP } from './detail.js'
 import { SourceSample } from './source-sample.js'
 import { type TopCount, TopCounts } from './top-counts.js'
@@ -54,6 +53,8 @@ export class Evidence {
   #sizeMin = Number.POSITIVE_INFINITY
   #sizeMax = 0
   #flows = 0
+  /** Of them, those that were looked at closely. */
+  #looked = 0
   #packets = 0
   #bytes = 0
   #missingPackets = 0
@@ -74,8 +75,9 @@ export class Evidence {
   }
 
   /**
-   * The record at words[at …]. `weight`: how many records it stands for in the lists of addresses, prefixes and ports, 0
-   * for none. All else is of every record; those lists are most of the cost.
+   * The record at words[at …]. Flows, packets, bytes and what is missing are of every record, and so is the sample of
+   * sources, which looks at few anyway. All else is told by those with a `weight`: how many records one stands for, 0 for
+   * none.
    */
   add(words: Uint32Array, at: number, epochStartUnixMs: number, weight: number): void {
     const timing = words[at + RecordWord.duration] as number
@@ -86,38 +88,50 @@ export class Evidence {
       (words[at + RecordWord.bytes] as number) + (words[at + RecordWord.bytes + 1] as number) * 2 ** 32
     if (packets === 0) return
     const last = words[at + RecordWord.marks] as number
-    const protocol = (words[at + RecordWord.kinds] as number) & 0xff
-    this.#protocols[protocol] = (this.#protocols[protocol] as number) + packets
-    this.#protocols[protocol + 256] = (this.#protocols[protocol + 256] as number) + bytes
-    if ((last >>> 16) & Mark.overflow) {
+    const missing = ((last >>> 16) & Mark.overflow) !== 0
+    if (missing) {
       this.#missingPackets += packets
       this.#missingBytes += bytes
-      return
+    } else {
+      this.#flows++
+      this.#packets += packets
+      this.#bytes += bytes
+      const remote = at + this.#remote
+      this.#sources.add(
+        words[remote] as number,
+        words[remote + 1] as number,
+        words[remote + 2] as number,
+        words[remote + 3] as number,
+        packets,
+        last >>> 24,
+      )
     }
-    this.#flows++
-    this.#packets += packets
-    this.#bytes += bytes
-    const remote = at + this.#remote
-    const w0 = words[remote] as number
-    const w1 = words[remote + 1] as number
-    const w2 = words[remote + 2] as number
-    const w3 = words[remote + 3] as number
-    const ttl = last >>> 24
-    if (weight > 0) this.#list(words, at, packets * weight, bytes * weight)
-    this.#sources.add(w0, w1, w2, w3, packets, ttl, isBogon(w0, w1, w2, w3))
-    if (protocol === TCP) {
-      const flags = last & 0xff
-      this.#flags[flags] = (this.#flags[flags] as number) + packets
-      this.#flags[flags + 256] = (this.#flags[flags + 256] as number) + bytes
+    if (weight === 0) return
+    const protocol = (words[at + RecordWord.kinds] as number) & 0xff
+    note(this.#protocols, protocol, packets * weight, bytes * weight)
+    if (!missing) this.#look(words, at, epochStartUnixMs, packets, bytes, weight)
+  }
+
+  #look(
+    words: Uint32Array,
+    at: number,
+    epochStartUnixMs: number,
+    packets: number,
+    bytes: number,
+    weight: number,
+  ): void {
+    const last = words[at + RecordWord.marks] as number
+    this.#list(words, at, packets * weight, bytes * weight)
+    if (((words[at + RecordWord.kinds] as number) & 0xff) === TCP) {
+      note(this.#flags, last & 0xff, packets * weight, bytes * weight)
     }
-    this.#ttls[ttl] = (this.#ttls[ttl] as number) + packets
-    this.#ttls[ttl + 256] = (this.#ttls[ttl + 256] as number) + bytes
+    note(this.#ttls, last >>> 24, packets * weight, bytes * weight)
     const size = bytes / packets
     if (size < this.#sizeMin) this.#sizeMin = size
     if (size > this.#sizeMax) this.#sizeMax = size
     let bucket = 0
     while (bucket < SIZES.length && size > (SIZES[bucket] as number)) bucket++
-    this.#sizes[bucket] = (this.#sizes[bucket] as number) + packets
+    this.#sizes[bucket] = (this.#sizes[bucket] as number) + packets * weight
     this.#keep(words, at, epochStartUnixMs)
   }
 
@@ -143,14 +157,14 @@ export class Evidence {
 
   /** A uniform sample of the records (reservoir). */
   #keep(words: Uint32Array, at: number, epochStartUnixMs: number): void {
-    let place = this.#flows - 1
+    let place = this.#looked++
     if (place >= TOP) {
       let random = this.#random
       random ^= random << 13
       random ^= random >>> 17
       random ^= random << 5
       this.#random = random
-      place = (random >>> 0) % this.#flows
+      place = (random >>> 0) % this.#looked
       if (place >= TOP) return
     }
     for (let word = 0; word < RECORD_WORDS; word++) {
@@ -160,7 +174,7 @@ export class Evidence {
   }
 
   snapshot(): AttackDetail {
-    const known = this.#flows > 0
+    const known = this.#looked > 0
     const ttls = byNumber(this.#ttls, String)
     const values = ttls.map(({ name }) => Number(name))
     return {
@@ -190,7 +204,7 @@ export class Evidence {
         common: ttls.slice(0, TOP),
       },
       ...(this.#direction === 'incoming' && known ? { spoofing: this.#sources.signs() } : {}),
-      sample: Array.from({ length: Math.min(TOP, this.#flows) }, (_, place) => this.#sampleFlow(place)),
+      sample: Array.from({ length: Math.min(TOP, this.#looked) }, (_, place) => this.#sampleFlow(place)),
     }
   }
 
@@ -205,6 +219,13 @@ export class Evidence {
       ...{ srcPort, dstPort, protocol, packets, bytes, tcpFlags, ttl, marks },
     }
   }
+}
+
+/** Adds to packets by number, with bytes in the second half. */
+function note(amounts: Float64Array, number: number, packets: number, bytes: number): void {
+  const half = amounts.length / 2
+  amounts[number] = (amounts[number] as number) + packets
+  amounts[number + half] = (amounts[number + half] as number) + bytes
 }
 
 function named(counts: TopCounts, name: (key: Uint8Array) => string): NamedAmount[] {

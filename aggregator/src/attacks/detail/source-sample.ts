@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isBogon } from './bogon.js'
 import { hashWords } from './hash.js'
 
 const CAPACITY = 1024
@@ -37,7 +38,7 @@ export class SourceSample {
   /** 2^level - 1. */
   #mask = 0
 
-  add(w0: number, w1: number, w2: number, w3: number, packets: number, ttl: number, bogon: boolean): void {
+  add(w0: number, w1: number, w2: number, w3: number, packets: number, ttl: number): void {
     const hash = hashWords(w0, w1, w2, w3)
     if ((hash & this.#mask) !== 0) return
     const keys = this.#keys
@@ -62,7 +63,7 @@ export class SourceSample {
     this.#packets[at] = packets
     this.#hopsMin[at] = hops
     this.#hopsMax[at] = hops
-    this.#bogon[at] = bogon ? 1 : 0
+    this.#bogon[at] = isBogon(w0, w1, w2, w3) ? 1 : 0
     if (++this.#size > CAPACITY) this.#halve()
   }
 
