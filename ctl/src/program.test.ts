@@ -175,7 +175,7 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.match(stdout, /^pps, learned: 5 × 4 k, which is usual around Sunday 04:00 UTC$/m)
   })
 
-  it('baseline lists, shows a week, exports and forgets', async () => {
+  it('baseline lists, shows a week, exports, accepts and forgets', async () => {
     assert.match(
       await succeed('baseline'),
       /^203\.0\.113\.5 .* pps +1\.2 kpps +3 kpps +6 kpps +learned +15 kpps$/m,
@@ -191,6 +191,13 @@ describe('flowdam, run as a process against an aggregator', () => {
     assert.deepEqual(aggregator.lastAsked('ExportBaselines'), { hosts: 7 })
     assert.match(await succeed('baseline', 'forget', 'total', '--who', 'me'), /^forgotten/)
     assert.deepEqual(aggregator.lastAsked('ForgetBaseline'), { scope: 'total', target: 'total', who: 'me' })
+    const accepted = await succeed('baseline', 'accept', '203.0.113.5', '--who', 'me', '--times', '5')
+    assert.match(
+      accepted,
+      /^5 times as much is usual for 203\.0\.113\.5 now\npps: threshold 6 kpps, learned$/m,
+    )
+    const asked = { scope: 'host', target: '203.0.113.5', who: 'me', times: 5 }
+    assert.deepEqual(aggregator.lastAsked('AcceptBaseline'), asked)
   })
 
   it('flows sends every filter, protocols by name', async () => {

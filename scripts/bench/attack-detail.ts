@@ -33,9 +33,7 @@ export const attackDetail: Bench = async ({ log }) => {
   attacked.add('a', [parsePrefix(VICTIM)], 'incoming', new Evidence('incoming', 0))
   const run = (records: Uint8Array): number[] =>
     Array.from({ length: BATCHES }, () => {
-      const began = performance.now()
-      attacked.scan(records, external, 1000)
-      return ((performance.now() - began) * 1e6) / MAX_BATCH_RECORDS
+      return cpuNs(() => attacked.scan(records, external, 1000)) / MAX_BATCH_RECORDS
     }).slice(BATCHES / 3)
   const { records: others } = makeRecords(MAX_BATCH_RECORDS, 1)
   const flood = recordsOf(2)
@@ -68,9 +66,8 @@ function fourAttacks(external: Uint8Array): BenchResult {
   const batches = Array.from({ length: 20 }, (_, seed) => recordsOf(seed))
   const runs = Array.from({ length: FLOOD_BATCHES }, (_, index) => {
     now += (MAX_BATCH_RECORDS / FLOOD_PER_SECOND) * 1000
-    const began = performance.now()
-    attacked.scan(batches[index % batches.length] as Uint8Array, external, 1000)
-    return ((performance.now() - began) * 1e6) / MAX_BATCH_RECORDS
+    const records = batches[index % batches.length] as Uint8Array
+    return cpuNs(() => attacked.scan(records, external, 1000)) / MAX_BATCH_RECORDS
   }).slice(FLOOD_BATCHES / 3)
   const value = median(runs)
   return {
@@ -83,6 +80,14 @@ function fourAttacks(external: Uint8Array): BenchResult {
     met: value <= FLOOD_GOAL_NS,
     runs,
   }
+}
+
+/** Processor time: what a busy machine takes away is no cost. */
+function cpuNs(work: () => void): number {
+  const before = process.cpuUsage()
+  work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) * 1000
 }
 
 /** A full batch of flows to the victim. */

@@ -28,6 +28,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/flowdam.v1.BaselineService/GetBaseline': READ,
   '/flowdam.v1.BaselineService/ExportBaselines': READ,
   '/flowdam.v1.BaselineService/ForgetBaseline': OPERATE,
+  '/flowdam.v1.BaselineService/AcceptBaseline': OPERATE,
   '/flowdam.v1.BanService/ListBans': READ,
   '/flowdam.v1.BanService/GetBan': READ,
   '/flowdam.v1.BanService/WatchBans': READ,

@@ -6,6 +6,7 @@ import type { Baselines } from '../detect/baseline/baselines.js'
 import { exportThresholds } from '../detect/baseline/export.js'
 import type { BaselineReport } from '../detect/baseline/report.js'
 import type { BaselineScope } from '../detect/baseline/subject.js'
+import type { Detector } from '../detect/detector.js'
 import { apiDirection } from './convert.js'
 import { unary } from './status-error.js'
 
@@ -16,6 +17,7 @@ const SCOPES: readonly string[] = ['host', 'hostgroup', 'total'] satisfies Basel
 
 export function baselineService(
   baselines: Baselines,
+  detector: Pick<Detector, 'acceptBaseline'>,
   config: () => AggregatorConfig,
   log: Logger,
 ): BaselineServiceServer {
@@ -65,7 +67,32 @@ export function baselineService(
       log.info({ scope, target, who: request.who }, 'baseline forgotten: it is learned anew')
       return {}
     }),
+    acceptBaseline: unary(log, (request) => {
+      const { scope, target } = subjectOf(request)
+      const raised = detector.acceptBaseline(scope, target, timesOf(request.times))
+      const report = baselines.report(scope, target)
+      if (raised === undefined || !report) throw unknown(baselines, scope, target)
+      if (raised <= 1) {
+        throw new FlowdamError(
+          'FD_BASELINE_NOT_ABOVE',
+          `what ${target} gets now is not above what is usual for it at this hour`,
+          { remedy: 'ask while the traffic is there, or say how much more it will be (times)' },
+        )
+      }
+      log.info({ scope, target, raised, who: request.who }, 'baseline raised: what comes now is no attack')
+      void baselines.save()
+      return { baseline: apiBaseline(report, false), raised }
+    }),
   }
+}
+
+const MOST_TIMES = 1000
+
+/** Undefined when it is to be measured. */
+function timesOf(times: number): number | undefined {
+  if (times === 0) return undefined
+  if (times > 1 && times <= MOST_TIMES) return times
+  throw new FlowdamError('FD_ARGUMENT', `times is ${times}; it is above 1 and at most ${MOST_TIMES}`)
 }
 
 function busiest({ metrics }: BaselineReport): number {

@@ -61,7 +61,10 @@ export function apiServices(parts: ApiParts, part: (component: string) => Logger
   return [
     [StatusServiceService, statusService(parts, log)],
     [HostServiceService, hostService(detector, bans, log, { ruleOf, attacks: () => attacks.active() })],
-    [BaselineServiceService, baselineService(parts.baselines, parts.config, part('baselines'))],
+    [
+      BaselineServiceService,
+      baselineService(parts.baselines, parts.detector, parts.config, part('baselines')),
+    ],
     [BanServiceService, banService(bans, detector, log)],
     [AttackServiceService, attackService(attacks, (what) => storedAttacks(store, what), log)],
     [FlowServiceService, flowService(queries, log)],

@@ -3,6 +3,7 @@ import type { HostDeltas } from '@flowdam/proto'
 import type { AgentEvent, AgentInfo, DeltaSink } from '../contracts.js'
 import { Attendance } from './attendance.js'
 import type { Baselines } from './baseline/baselines.js'
+import type { BaselineScope } from './baseline/subject.js'
 import { type CounterLosses, Counters, type CountersOptions, NO_LOSSES } from './counters.js'
 import type { Detection, Scope } from './detection.js'
 import { Firing } from './firing.js'
@@ -163,6 +164,12 @@ export class Detector implements DeltaSink {
     this.entries += slice.count
     this.#firing.evaluate(this.#counters, now)
     this.busyMs += this.#clock() - now
+  }
+
+  /** What a target gets now, or so many times what is usual, is no attack. See Learner.accept. */
+  acceptBaseline(scope: BaselineScope, target: string, times?: number): number | undefined {
+    this.#counters.advance(this.#clock())
+    return this.#baselines?.learner?.accept(this.#counters, scope, target, times)
   }
 
   /** One address now, or undefined when it is outside all networks. */

@@ -160,6 +160,7 @@ export class FakeAggregator {
       getBaseline: serve('GetBaseline', () => ({ baseline: answers.baseline })),
       exportBaselines: serve('ExportBaselines', () => ({ yaml: 'networks: []\n', targets: 1 })),
       forgetBaseline: serve('ForgetBaseline', () => ({})),
+      acceptBaseline: serve('AcceptBaseline', () => ({ baseline: answers.baseline, raised: 5.02 })),
     }
     const attackService: AttackServiceServer = {
       listAttacks: serve('ListAttacks', () => ({ attacks: [answers.attack], nextPageToken: '' })),

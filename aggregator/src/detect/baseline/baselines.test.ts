@@ -216,6 +216,45 @@ describe('baselines', () => {
     assert.equal(w.baselines.forget('host', '203.0.113.6'), false)
   })
 
+  it('follow growth that a person accepts, and none that nobody does', () => {
+    const w = world(undefined)
+    w.live(200, { '203.0.113.5': 2000 })
+    assert.equal(w.threshold('203.0.113.5'), 8001)
+    // Five times as much, for good: over the threshold, and so never learned by itself.
+    w.live(600, { '203.0.113.5': 10_000 })
+    assert.equal(w.threshold('203.0.113.5'), 8001)
+    const raised = w.detector.acceptBaseline('host', '203.0.113.5') ?? 0
+    assert.ok(raised > 4.9 && raised < 5.1, `${raised}`)
+    const accepted = w.threshold('203.0.113.5')
+    assert.ok(Math.abs(accepted - 40_000) < 100, `${accepted}`)
+    // A second time there is nothing to accept, and nothing is lowered when there is less.
+    assert.equal(w.detector.acceptBaseline('host', '203.0.113.5'), 1)
+    w.live(1, { '203.0.113.5': 10 })
+    assert.equal(w.detector.acceptBaseline('host', '203.0.113.5'), 1)
+    assert.equal(w.threshold('203.0.113.5'), accepted)
+    // Learning goes on from there, once what it is part of is accepted, too.
+    w.detector.acceptBaseline('total', 'total', 5)
+    const hours = w.baselines.report('host', '203.0.113.5')?.learnedHours ?? 0
+    w.live(180, { '203.0.113.5': 11_000 })
+    assert.ok((w.baselines.report('host', '203.0.113.5')?.learnedHours ?? 0) > hours)
+    assert.ok(w.threshold('203.0.113.5') > accepted)
+    // The ceiling holds whatever is accepted.
+    assert.equal(w.detector.acceptBaseline('host', '203.0.113.5', 100), 100)
+    assert.equal(w.threshold('203.0.113.5'), 50_000)
+    assert.equal(w.detector.acceptBaseline('host', '203.0.113.6'), undefined)
+  })
+
+  it('of everything together follow accepted growth, too', () => {
+    const w = world(undefined)
+    const total = () => w.baselines.report('total', 'total')?.metrics[0]?.threshold ?? 0
+    w.live(200, { '203.0.113.5': 600, '203.0.113.6': 600 })
+    assert.ok(Math.abs(total() - 6000) < 20, `${total()}`)
+    w.live(120, { '203.0.113.5': 4000, '203.0.113.6': 4000 })
+    assert.ok(Math.abs(total() - 6000) < 20, `${total()}`)
+    w.detector.acceptBaseline('total', 'total')
+    assert.ok(Math.abs(total() - 40_000) < 200, `${total()}`)
+  })
+
   it('suggest thresholds that --check accepts and that leave everything learned alone', () => {
     const text = `
 networks: [203.0.113.0/24, '2001:db8::/32']

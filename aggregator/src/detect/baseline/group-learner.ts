@@ -14,6 +14,9 @@ import type { BaselineScope, Subject } from './subject.js'
 /** More attacked addresses than this at once, and the rest of a hostgroup is not worth a measurement. */
 const MOST_ATTACKED = 1024
 
+/** What is usual for an address at this hour, per second; 0 where nothing is known. */
+export type UsualOf = (counters: Counters, row: number, channel: number) => number
+
 interface Group {
   /** As in the file: `hostgroup web`, `total`. */
   name: string
@@ -22,7 +25,7 @@ interface Group {
   policy: AggregatePolicy
 }
 
-/** Learns of hostgroups and of everything together, without the addresses that are under attack. */
+/** Learns of hostgroups and of everything together. Addresses under attack count with what is usual for them. */
 export class GroupLearner {
   readonly profiles: Profiles
   readonly #groups: Group[] = []
@@ -31,8 +34,10 @@ export class GroupLearner {
   #lookedAt: number | undefined
   #minuteBegan: number | undefined
   #crowded = false
+  readonly #usualOf: UsualOf
 
-  constructor(policies: PolicySet, hour: number) {
+  constructor(policies: PolicySet, hour: number, usualOf: UsualOf) {
+    this.#usualOf = usualOf
     const add = (scope: Group['scope'], target: string, policy: AggregatePolicy | undefined) => {
       if (!policy || policy.learns.length === 0) return
       this.#groups.push({ name: nameOf(scope, target), scope, target, policy })
@@ -98,8 +103,13 @@ export class GroupLearner {
         if (!learn) continue
         let sum = 0
         for (const cell of cells) sum += window.cellSum(cell, slot)
-        for (const row of attacked) sum -= window.sums[window.base(row) + slot] as number
-        this.profiles.note(index, learn.channel, (sum * factor * 1000) / policy.windowMs)
+        // Without what is usual for them, a long attack on the largest would teach that there is little.
+        let usual = 0
+        for (const row of attacked) {
+          sum -= window.sums[window.base(row) + slot] as number
+          usual += this.#usualOf(counters, row, learn.channel)
+        }
+        this.profiles.note(index, learn.channel, (sum * factor * 1000) / policy.windowMs + usual)
       }
     }
   }

@@ -6,11 +6,13 @@ import type { Counters, OwnPolicies } from '../counters.js'
 import type { Limit } from '../limits.js'
 import type { Policy, PolicySet } from '../policies.js'
 import type { SlidingWindow } from '../window.js'
+import { acceptNow } from './accept.js'
 import { GroupLearner } from './group-learner.js'
 import { HostProfiles, wordsOf } from './host-profiles.js'
 import { neededHours, setBudgets } from './in-force.js'
 import { meaningfulSums } from './meaningful.js'
 import { EXCLUDE_MS, LOOK_MS, MINUTE_MS } from './pace.js'
+import { decodeRate, UNKNOWN } from './rate-code.js'
 import type { Channel } from './rule.js'
 import type { Snapshot, StoredProfile } from './snapshot.js'
 import type { BaselineScope, Subject } from './subject.js'
@@ -56,7 +58,11 @@ export class Learner implements OwnPolicies {
     this.channels = policies.channels
     this.#hosts = new HostProfiles(options.maxProfiles, this.channels.length)
     this.#own = new Array(options.maxProfiles).fill(undefined)
-    this.groups = new GroupLearner(policies, this.#hour())
+    this.groups = new GroupLearner(policies, this.#hour(), (counters, row, channel) => {
+      const profile = counters.ownOfRow(row)
+      const code = profile < 0 ? UNKNOWN : this.#hosts.usual(profile, channel, this.#hour())
+      return code === UNKNOWN ? 0 : decodeRate(code)
+    })
   }
 
   get capacity(): number {
@@ -259,6 +265,18 @@ export class Learner implements OwnPolicies {
     return true
   }
 
+  /** What it gets now, or so many times what is usual, is no attack; acceptNow. Undefined when nothing is known of it. */
+  accept(counters: Counters, scope: BaselineScope, target: string, times?: number): number | undefined {
+    const subject = this.subject(scope, target)
+    if (!subject) return undefined
+    const hour = this.#hour()
+    const raised = acceptNow(subject, rateNow(counters, subject), times, hour)
+    const own = scope === 'host' ? this.#own[subject.index] : undefined
+    if (own) setBudgets(own, this.#hosts, subject.index, hour)
+    if (scope !== 'host') this.groups.refresh(hour)
+    return raised
+  }
+
   *stored(): IterableIterator<StoredProfile> {
     yield* this.groups.stored()
     yield* this.#storedHosts()
@@ -297,4 +315,19 @@ export class Learner implements OwnPolicies {
     if (index === NO_ROW) this.refused++
     else this.#hosts.copy(index, profiles, old, channels, this.channels)
   }
+}
+
+/** What a target's window holds, as a rate. */
+function rateNow(counters: Counters, { scope, target, limits }: Subject): (limit: Limit) => number {
+  const window = counters.windows[limits.window] as SlidingWindow
+  const perSecond = 1000 / limits.windowMs
+  if (scope === 'host') {
+    const row = counters.table.find(wordsOf(parseAddress(target)), 0)
+    const base = window.base(row)
+    return ({ slot, factor }) =>
+      row === NO_ROW ? 0 : (window.sums[base + slot] as number) * factor * perSecond
+  }
+  const aggregate = [...counters.cells.aggregates()].find(({ policy }) => policy === limits)
+  const sums = window.sumCells(aggregate?.cells ?? [])
+  return ({ slot, factor }) => (sums[slot] as number) * factor * perSecond
 }

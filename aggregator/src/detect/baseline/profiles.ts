@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { encodeRate, UNKNOWN } from './rate-code.js'
+import { codeSteps, encodeRate, LARGEST, UNKNOWN } from './rate-code.js'
 import type { Channel } from './rule.js'
 import { HOURS_PER_WEEK, hourOfWeek, usualAt } from './week.js'
 
@@ -97,6 +97,27 @@ export class Profiles {
     }
     if (keeps) this.filled[index] = filled + 1
     return closed
+  }
+
+  /** The largest rate of the minute under way. */
+  peakOf(index: number, channel: number): number {
+    return this.peaks[index * this.channels + channel] as number
+  }
+
+  /** What was learned becomes so many times as much, hour by hour. */
+  raise(index: number, channel: number, times: number): void {
+    const steps = codeSteps(times)
+    const at = this.weekOf(index, channel)
+    for (let slot = at; slot < at + HOURS_PER_WEEK; slot++) {
+      const code = this.hours[slot] as number
+      if (code !== UNKNOWN && code > 0) this.hours[slot] = Math.min(LARGEST, code + steps)
+    }
+  }
+
+  /** From now on minutes teach again; those of this hour so far are of before. */
+  learnAgain(index: number): void {
+    this.excludedUntil[index] = 0
+    this.filled[index] = 0
   }
 
   /** What is usual at an hour since 1970, as a code; UNKNOWN before anything was learned. */

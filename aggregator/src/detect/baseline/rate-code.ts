@@ -4,7 +4,7 @@
 
 /** Nothing known, as opposed to no traffic (0). */
 export const UNKNOWN = 0xffff
-const LARGEST = 0xfffe
+export const LARGEST = 0xfffe
 /** From one a second to a petabit. */
 const LARGEST_RATE = 1e15
 const STEP = Math.log(LARGEST_RATE) / (LARGEST - 1)
@@ -16,6 +16,11 @@ export const CODE_ERROR = Math.exp(STEP / 2) - 1
 export function encodeRate(rate: number): number {
   if (!(rate >= 1)) return 0
   return Math.min(LARGEST, 1 + Math.round(Math.log(rate) / STEP))
+}
+
+/** What is added to the code of a rate that becomes so many times as large. */
+export function codeSteps(times: number): number {
+  return Math.round(Math.log(times) / STEP)
 }
 
 export function decodeRate(code: number): number {
