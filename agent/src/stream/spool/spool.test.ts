@@ -58,6 +58,25 @@ function batchOf(bootId: number, seq: number, records: number): FlowBatch {
   }
 }
 
+/** A disk that fills up in the middle of each write, and then cannot even take back what it wrote. */
+function halfWritten(file: FileHandle): FileHandle {
+  const full = () => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' }))
+  return new Proxy(file, {
+    get(target, key) {
+      if (key === 'truncate' || key === 'datasync') return full
+      if (key === 'writev') {
+        return async (buffers: Uint8Array[], position: number) => {
+          const whole = Buffer.concat(buffers)
+          await target.write(whole, 0, Math.ceil(whole.length / 2), position)
+          return full()
+        }
+      }
+      const value: unknown = Reflect.get(target, key)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
 describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000 }, () => {
   let folder: string
   const queues: BatchQueue[] = []
@@ -254,6 +273,24 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
     )
   })
 
+  it('keeps a limit that is lower than what it holds: the oldest detail goes, counted', async () => {
+    const queue = queueOf({ memory: 1 << 20 })
+    for (let seq = 1; seq <= 60; seq++) queue.push(batchOf(5, seq, 100))
+    await queue.stop(5000)
+    const max = 128 << 10
+    const again = queueOf({ memory: 1 << 20, max })
+    assert.ok(again.spoolBytes > 2 * max)
+    again.push(batchOf(6, 1, 100))
+    await settled(() => again.durableSeq === 1)
+    assert.ok(again.spoolBytes <= max, `${again.spoolBytes} bytes`)
+    assert.equal(again.dropped.spool_full + again.records, 6100)
+    const sent = await sendAll(again)
+    assert.deepEqual(
+      sent.map(({ records, lost }) => records.length / RECORD_SIZE + (lost?.records ?? 0)),
+      Array.from({ length: 61 }, () => 100),
+    )
+  })
+
   it('goes on without a file that cannot be read', async () => {
     const queue = queueOf({ memory: 1 << 20 })
     queue.push(batchOf(5, 1, 10))
@@ -391,7 +428,7 @@ describe('the queue of unacknowledged batches, with a spool', { timeout: 300_000
             at,
             memory: 60 * RECORD_SIZE,
             max: 64 << 10,
-            create: (path) => open(failing ? '/dev/full' : path, failing ? 'w' : 'wx'),
+            create: async (path) => (failing ? halfWritten(await open(path, 'wx')) : await open(path, 'wx')),
           })
         let queue = make()
         let boot = 1
