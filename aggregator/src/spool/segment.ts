@@ -13,7 +13,7 @@ export type OpenFile = (path: string, flags: 'w') => Promise<FileHandle>
 /** A finished segment on disk, as the loader needs to know it. */
 export interface SealedSegment {
   readonly number: number
-  /** `spool-segment`, unique among all spools that write to one database; the deduplication token's stem. */
+  /** `spool-segment`, unique among all that ever wrote to one database; the deduplication token's stem. */
   readonly id: string
   /** The same as a number, for the column `segment`: spool * 2^32 + segment. */
   readonly key: bigint

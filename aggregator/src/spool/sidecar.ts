@@ -19,7 +19,7 @@ export const SIDECAR_VERSION = 1
 export interface SidecarHeader {
   kind: 'header'
   version: number
-  /** Random, made when the spool's folder was; keeps segment numbers of two spools apart in one database. */
+  /** Random, made at each start; keeps segment numbers apart in one database: of two spools, and of one before and after a backup. */
   spool: number
   segment: number
   /** Milliseconds since 1970 that the records' first_ms counts from. */

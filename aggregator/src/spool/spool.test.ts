@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import {
   appendFileSync,
+  cpSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -287,6 +289,33 @@ describe('spool', () => {
     writeFileSync(join(directory, 'lock'), `1 ${start}`)
     await assert.rejects(second.start(), { code: 'FD_SPOOL_LOCKED' })
     truncateSync(join(directory, 'lock'))
+  })
+
+  it('that comes back from a backup uses no name of a segment again: the database would take it for known', async () => {
+    const used = new Set<string>()
+    const write = async (seq: number) => {
+      await spool.append(origin('edge1'), batch(seq, 10))
+      await spool.flush()
+      for (const segment of segments(spool)) {
+        assert.equal(used.has(segment.id) || used.has(String(segment.key)), false, segment.id)
+        used.add(segment.id).add(String(segment.key))
+        await spool.release(segment)
+      }
+    }
+    await write(1)
+    await spool.stop()
+    const backup = `${directory}.backup`
+    cpSync(directory, backup, { recursive: true })
+    spool = newSpool()
+    await spool.start()
+    for (let seq = 2; seq <= 5; seq++) await write(seq)
+    await spool.stop()
+    rmSync(directory, { recursive: true })
+    renameSync(backup, directory)
+    spool = newSpool()
+    await spool.start()
+    assert.equal(spool.lastSeq('edge1', 1), 1)
+    for (let seq = 2; seq <= 9; seq++) await write(seq)
   })
 
   it('a data file that nothing describes is set aside and counted', async () => {

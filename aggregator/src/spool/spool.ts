@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FlowdamError, lockFolder } from '@flowdam/common'
@@ -85,7 +86,9 @@ export class Spool implements BatchSink {
     this.#tellRecovered(recovered)
     this.#stopping = false
     await this.#disk.start()
-    this.#writer.start(this.#spoolId, recovered.next, this.#durable, this.#losses)
+    // Not the folder's: one that came back from a backup would use numbers again, and the database would take what is
+    // new for something that it has.
+    this.#writer.start(randomInt(1, 2 ** 31), recovered.next, this.#durable, this.#losses)
     this.#timer = setInterval(() => this.#checkAge(), Math.max(10, Math.min(100, maxAgeMs / 4)))
   }
 

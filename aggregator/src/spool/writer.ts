@@ -24,7 +24,7 @@ export class SegmentWriter {
   readonly #options: WriterOptions
   readonly #shelf: Shelf
   readonly #events: WriterEvents
-  #spoolId = 0
+  #runId = 0
   #nextNumber = 1
   #positions: Positions | undefined
   #losses: Losses | undefined
@@ -40,9 +40,9 @@ export class SegmentWriter {
     this.#events = events
   }
 
-  /** `positions` and `losses` are what is durable, kept up by the spool; each new segment begins with them. */
-  start(spoolId: number, nextNumber: number, positions: Positions, losses: Losses): void {
-    this.#spoolId = spoolId
+  /** `runId`: a random number, this time's; `positions` and `losses` are what is durable, kept up by the spool; each new segment begins with them. */
+  start(runId: number, nextNumber: number, positions: Positions, losses: Losses): void {
+    this.#runId = runId
     this.#nextNumber = nextNumber
     this.#positions = positions
     this.#losses = losses
@@ -115,7 +115,7 @@ export class SegmentWriter {
       {
         kind: 'header',
         version: SIDECAR_VERSION,
-        spool: this.#spoolId,
+        spool: this.#runId,
         segment: this.#nextNumber,
         baseUnixMs: now - BASE_BEFORE_MS,
         createdUnixMs: now,
