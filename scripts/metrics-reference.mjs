@@ -5,8 +5,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Agent } from '@flowdam/agent/internal/agent'
+import { REASONS } from '@flowdam/agent/internal/kernel/layout'
 import { agentRegistry } from '@flowdam/agent/internal/metrics'
+import { QUEUE_DROP_REASONS } from '@flowdam/agent/internal/stream/queue-drops'
+import { REFUSALS } from '@flowdam/aggregator/internal/access/counts'
 import { aggregatorMetrics } from '@flowdam/aggregator/internal/metrics'
+import { LOSS_REASONS } from '@flowdam/aggregator/internal/spool/losses'
 import { addStoreMetrics } from '@flowdam/aggregator/internal/store/metrics'
 import { ROOT } from './setup/run.mjs'
 
@@ -47,6 +51,58 @@ function table(registry) {
   return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }
 
+const code = (values) => values.map((value) => `\`${value}\``).join(', ')
+
+/** Labels whose values are few and known before. */
+const VALUES = [
+  ['flowdam_agent_packets_total', 'result', code(['flow', 'overflow', 'not_ip', 'malformed'])],
+  ['flowdam_agent_packets_total', 'direction', code(['ingress', 'egress'])],
+  ['flowdam_agent_reason_packets_total', 'reason', code(REASONS)],
+  ['flowdam_agent_dropped_records_total', 'reason', `${code(QUEUE_DROP_REASONS)}: [stream.md](stream.md)`],
+  ['flowdam_agent_connect_failures_total', 'reason', code(['unreachable', 'tls', 'version', 'refused'])],
+  [
+    'flowdam_dropped_total',
+    'stage, reason',
+    'each in [troubleshooting.md](troubleshooting.md#what-is-lost), with its unit',
+  ],
+  ['flowdam_lost_records_total', 'stage, reason', lossReasons()],
+  [
+    'flowdam_flows_total',
+    'stage',
+    `${code(['received', 'duplicate', 'spooled', 'stored'])}: received = duplicate + spooled + dropped by the spool`,
+  ],
+  [
+    'flowdam_hostgroup_pps',
+    'hostgroup',
+    "a hostgroup's name; `total`: everything protected, the hostgroups included",
+  ],
+  ['flowdam_hostgroup_pps', 'direction', code(['incoming', 'outgoing'])],
+  ['flowdam_bans_stopped', 'state', code(['paused', 'tripped'])],
+  ['flowdam_hook_runs_total', 'action', code(['ban', 'update', 'unban'])],
+  [
+    'flowdam_hook_runs_total',
+    'result',
+    `${code(['ok', 'failed', 'timeout', 'skipped'])}: skipped is an update that came while the hook was busy`,
+  ],
+  [
+    'flowdam_store_retries_total',
+    'reason',
+    `${code(['retry', 'crowded', 'schema', 'bad_data'])}: [store.md](store.md)`,
+  ],
+  ['flowdam_api_refused_total', 'reason', code(REFUSALS)],
+]
+
+function lossReasons() {
+  return Object.entries(LOSS_REASONS)
+    .map(([stage, reasons]) => `\`${stage}\`: ${code(reasons)}`)
+    .join('; ')
+}
+
+function values() {
+  const rows = VALUES.map(([metric, label, text]) => `| \`${metric}\` | ${label} | ${text} |`)
+  return ['| metric | label | values |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
 function reference() {
   const agent = new Agent({ id: 'edge1', queue: 1 }, nothing)
   return `${HEAD}
@@ -61,6 +117,12 @@ Beside these \`flowdam_agent_process_…\` and \`flowdam_agent_nodejs_…\`: CPU
 ${table(addStoreMetrics(aggregatorMetrics(nothing), nothing, nothing))}
 
 Beside these \`flowdam_process_…\` and \`flowdam_nodejs_…\`: the process itself, by prom-client.
+
+## Values of labels
+
+Those of metrics of the same family are the same (\`…_packets_total\`, \`…_bytes_total\`).
+
+${values()}
 `
 }
 

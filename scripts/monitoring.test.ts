@@ -41,7 +41,7 @@ const troubleshooting = text('docs', 'troubleshooting.md')
 /** Name → labels, from the generated list; a name that both daemons have has the labels of both. */
 const metrics = new Map<string, Set<string>>()
 for (const [, name = '', labels = ''] of text('docs', 'metrics.md').matchAll(
-  /^\| `(flowdam_\w+)` \| \w+ \| ([^|]*) \|/gm,
+  /^\| `(flowdam_\w+)` \| (?:counter|gauge|histogram) \| ([^|]*) \|/gm,
 )) {
   const known = metrics.get(name) ?? new Set()
   for (const [, label = ''] of labels.matchAll(/`(\w+)`/g)) known.add(label)
