@@ -15,7 +15,13 @@ const PARTS = [
   },
   {
     name: 'native',
-    sources: ['bpf', 'scripts/traffic', 'aggregator/native', 'scripts/build-native.mjs', 'scripts/build-bpf.mjs'],
+    sources: [
+      'bpf',
+      'scripts/traffic',
+      'aggregator/native',
+      'scripts/build-native.mjs',
+      'scripts/build-bpf.mjs',
+    ],
     result: 'build/flowdam.bpf.o',
   },
   {
