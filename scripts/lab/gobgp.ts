@@ -130,8 +130,9 @@ ${familyLines()}`,
       namespace: this.#network.namespaces[this.place],
       logFile: join(this.#network.folder, `gobgp-monitor-${this.place}.log`),
       onLine: (line) => {
-        // `null` when an update has no path, such as the end of a family's table.
-        for (const path of (JSON.parse(line) as RibPath[] | null) ?? []) {
+        const said = JSON.parse(line) as RibPath[] | { error: string } | null
+        // `null` when an update has no path, such as the end of a family's table; an error when gobgpd has ended.
+        for (const path of Array.isArray(said) ? said : []) {
           const route = readPath(path.nlri?.prefix ?? '', path)
           onChange({ at: Date.now(), present: path.withdrawal !== true, route })
         }

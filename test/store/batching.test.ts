@@ -48,7 +48,7 @@ describe('batching', { timeout: 800_000 }, () => {
     await half.start()
     await half.store.ready()
     await engine.command('SYSTEM STOP MERGES flowdam.flows')
-    agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1 })
+    agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1, returns: true })
     await agent.connect()
   })
   after(async () => {

@@ -38,7 +38,7 @@ describe('a disk that is full', { skip: NO_SMALL_DISK, timeout: 800_000 }, () =>
       await site.settled()
       const normal = await site.banDelay()
 
-      disk.fill()
+      await disk.fill()
       for (let i = 0; i < BATCHES; i++) await site.send()
       await site.spoolIs('degraded')
       assert.ok((await site.metric('flowdam_spool_failures_total{reason="ENOSPC"}')) > 0)

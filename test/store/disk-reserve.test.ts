@@ -61,7 +61,7 @@ describe('the reserve of the disk', { skip: NO_SMALL_DISK, timeout: 300_000 }, (
   it(`${levels.join(', ')} (seed ${SEED}): nothing is lost`, async (t) => {
     for (const level of levels) {
       await site.sendFor(500 + 1000 * random())
-      disk.fill(LEVELS[level])
+      await disk.fill(LEVELS[level])
       await site.send()
       const state = level === 'low' ? 'low' : 'critical'
       await until(async () => (await store()).diskState === state)

@@ -76,7 +76,7 @@ describe('everything happens to a server', { skip: NO_SMALL_DISK, timeout: 1_200
       await proxy.setWeather('fine')
     },
     'disk of the server full': async () => {
-      disk.fill()
+      await disk.fill()
       await site.sendFor(lasting())
       disk.relieve()
       // It may have ended because it could not write; now it can.
@@ -157,7 +157,7 @@ describe('everything happens to the embedded database', { skip: NO_SMALL_DISK, t
       signal('SIGCONT')
     },
     'disk of the database full': async () => {
-      disk.fill()
+      await disk.fill()
       await site.sendFor(lasting())
       disk.relieve()
     },

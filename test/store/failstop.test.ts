@@ -50,11 +50,11 @@ describe('a database that cannot write', { skip: NO_SMALL_DISK, timeout: 120_000
   /** Fills the disk when the work has written something, and frees it when the work has failed. */
   const fillUnder = async (work: () => Promise<void>) => {
     // The rest is filled in no time.
-    disk.fill(30e6)
+    await disk.fill(30e6)
     const free = disk.freeBytes
     const failed = assert.rejects(work(), CANNOT_WRITE)
     while (disk.freeBytes > free - 1e6) await sleep(1)
-    disk.fill()
+    await disk.fill()
     await failed
     disk.relieve()
   }
@@ -75,7 +75,7 @@ describe('a database that cannot write', { skip: NO_SMALL_DISK, timeout: 120_000
 
   it('ends within CREATE TABLE: it can be made when there is room', async () => {
     const create = 'CREATE TABLE IF NOT EXISTS flowdam.u (n UInt64) ENGINE = MergeTree ORDER BY n'
-    disk.fill()
+    await disk.fill()
     await assert.rejects(engine.command(create), CANNOT_WRITE)
     disk.relieve()
     await engine.command(create)

@@ -74,7 +74,7 @@ store:
 `,
     )
     let { grpc } = await daemon.start()
-    let agent = new TestAgent({ address: grpc, agentId: 'edge1', bootId: 7 })
+    let agent = new TestAgent({ address: grpc, agentId: 'edge1', bootId: 7, returns: true })
     await agent.connect()
     const sent = { records: 0, packets: 0, bytes: 0 }
     const random = makeRandom(SEED)

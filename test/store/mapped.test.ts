@@ -57,7 +57,7 @@ describe('a table of their own on an old server', { skip: NO_SERVER, timeout: 80
       }),
     )
     await half.start()
-    agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1 })
+    agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1, returns: true })
     await agent.connect()
   })
   after(async () => {

@@ -20,7 +20,7 @@ test('one million flow records through gRPC into the embedded store: counted, no
   })
   const total = 1_000_000
   const { records, sums } = makeRecords(total, 1)
-  const agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1 })
+  const agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1, returns: true })
   await agent.connect()
   const now = Date.now()
   for (let at = 0; at < total; at += 10_000) {

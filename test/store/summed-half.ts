@@ -44,7 +44,8 @@ export class SummedHalf {
     const half = new DataHalf({ ...config, ...changed } as StoreConfig, { engine })
     await half.start()
     const { address } = half
-    this.#agent = this.#agent?.moved(address) ?? new TestAgent({ address, agentId: 'edge1', bootId: 1 })
+    this.#agent =
+      this.#agent?.moved(address) ?? new TestAgent({ address, agentId: 'edge1', bootId: 1, returns: true })
     await this.#agent.connect()
     await half.store.ready()
     this.#running = { half, engine }

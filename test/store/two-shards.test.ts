@@ -50,7 +50,7 @@ describe('two servers as two shards', { skip: NO_SERVER, timeout: 800_000 }, () 
       }),
     )
     await half.start()
-    agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1 })
+    agent = new TestAgent({ address: half.address, agentId: 'edge1', bootId: 1, returns: true })
     await agent.connect()
   })
   after(async () => {

@@ -59,6 +59,7 @@ export class DeltaAgent {
   #client: IngestServiceClient | undefined
   #call: ClientDuplexStream<StreamRequest, StreamResponse> | undefined
   #seq = 0
+  #broken = false
 
   constructor(address: string, agentId = 'edge1') {
     this.#address = address
@@ -70,11 +71,15 @@ export class DeltaAgent {
     this.#client = new IngestServiceClient(this.#address, credentials.createInsecure())
     const call = this.#client.stream()
     this.#call = call
+    this.#broken = false
     const welcome = new Promise<void>((resolve, reject) => {
       call.on('data', ({ message }: StreamResponse) => {
         if (message?.$case === 'welcome') resolve()
       })
-      call.on('error', reject)
+      call.on('error', (error) => {
+        this.#broken = true
+        reject(error)
+      })
     })
     call.write({
       message: {
@@ -115,13 +120,20 @@ export class DeltaAgent {
     })
   }
 
-  /** The same entries again and again, as real traffic would come, until `enough`. */
+  /**
+   * The same entries again and again, as real traffic would come, until `enough`. Connects again when the stream breaks, as
+   * agents do: on a busy machine a keepalive's answer may come too late.
+   */
   async flood(
     intervalMs: number,
     entries: readonly HostDelta[],
     enough: () => boolean | Promise<boolean>,
   ): Promise<void> {
     while (!(await enough())) {
+      if (this.#broken) {
+        this.close()
+        await this.connect()
+      }
       this.send(intervalMs, entries)
       await sleep(intervalMs)
     }

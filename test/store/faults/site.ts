@@ -56,7 +56,7 @@ hooks:
     this.#addresses = await this.daemon.start()
     this.#agent =
       this.#agent?.moved(this.grpc) ??
-      new TestAgent({ address: this.grpc, agentId: 'edge1', bootId: 7, window: 1000 })
+      new TestAgent({ address: this.grpc, agentId: 'edge1', bootId: 7, window: 1000, returns: true })
     await this.#agent.connect()
   }
 
@@ -66,10 +66,7 @@ hooks:
 
   /** One more batch, which the agent keeps until it is acknowledged. */
   async send(): Promise<void> {
-    // Else a daemon that ended by itself would make a test hang.
-    const broken = this.#agent?.error
-    if (broken) throw new Error(`the stream ended: ${broken.message}\n${this.daemon.log.slice(-4000)}`)
-    await this.#agent?.send(this.records.make(this.#pace.batch), Date.now() - 5000)
+    await this.#alive(this.#agent?.send(this.records.make(this.#pace.batch), Date.now() - 5000))
     await sleep(this.#pace.everyMs)
   }
 
@@ -165,7 +162,14 @@ hooks:
 
   /** Everything that was sent is acknowledged. */
   async drained(): Promise<void> {
-    await this.#agent?.drained()
+    await this.#alive(this.#agent?.drained())
+  }
+
+  /** With what the daemon said last, if it ended by itself. */
+  async #alive(work: Promise<unknown> | undefined): Promise<void> {
+    await work?.catch((cause: unknown) => {
+      throw new Error(`no stream: ${this.daemon.log.slice(-4000)}`, { cause })
+    })
   }
 
   /** Everything acknowledged, and loaded. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -22,17 +23,17 @@ export class SmallDisk {
     return bavail * bsize
   }
 
-  /** To the last byte, or until so many are left. */
-  fill(leaveBytes = 0): void {
-    const file = openSync(join(this.path, BALLAST), 'a')
+  /** To the last byte, or until so many are left; the process goes on meanwhile. */
+  async fill(leaveBytes = 0): Promise<void> {
+    const file = await open(join(this.path, BALLAST), 'a')
     try {
       for (let size = 1 << 20; size > 0; size >>= 1) {
         const piece = Buffer.alloc(size)
-        if (leaveBytes === 0) writeUntilFull(file, piece)
-        else while (this.freeBytes - size >= leaveBytes) writeSync(file, piece)
+        if (leaveBytes === 0) await writeUntilFull(file, piece)
+        else while (this.freeBytes - size >= leaveBytes) await file.write(piece)
       }
     } finally {
-      closeSync(file)
+      await file.close()
     }
   }
 
@@ -48,9 +49,9 @@ export class SmallDisk {
   }
 }
 
-function writeUntilFull(file: number, piece: Buffer): void {
+async function writeUntilFull(file: FileHandle, piece: Buffer): Promise<void> {
   try {
-    while (writeSync(file, piece) === piece.length);
+    while ((await file.write(piece)).bytesWritten === piece.length);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
   }
