@@ -110,7 +110,8 @@ const SCENARIOS: Scenario[] = [
   {
     title: 'spoofed flood with a full flow table',
     victim: '203.0.113.21',
-    args: ['--profile', 'spoofed-flood', '--flows', '100000', '--rate', '40000'],
+    // So many sources that none comes again within ten seconds: each has sent one packet when it is looked into.
+    args: ['--profile', 'spoofed-flood', '--flows', '400000', '--rate', '40000'],
     type: 'mixed_flood',
     // It tells what it does not know.
     isReady: ({ missingPackets, sources }) => missingPackets > 0 && (sources?.distinct ?? 0) > 2000,
