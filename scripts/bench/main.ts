@@ -13,7 +13,7 @@ import { flowWatch } from './flow-watch.js'
 import { hookLatency } from './hook-latency.js'
 import { storeQuery } from './query.js'
 import type { Bench, BenchResult } from './result.js'
-import { e2eFlows, streamLoopback, writerRatio } from './store.js'
+import { e2eFlows, e2eFlowsAttacked, streamLoopback, writerRatio } from './store.js'
 import { streamFar } from './stream-far.js'
 import { xdpCost1, xdpCost100k } from './xdp-cost.js'
 
@@ -37,6 +37,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'detect.latency.10x': floodLatency(10),
   'writer.ratio': writerRatio,
   'e2e.flows': e2eFlows,
+  'e2e.flows.attacked': e2eFlowsAttacked,
   'store.query.100m': storeQuery,
 }
 

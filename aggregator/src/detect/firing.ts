@@ -26,8 +26,9 @@ const MANY_CELLS = 4096
 const EVALUATE_MS = 50
 /** Least time between two looks at an aggregate's addresses, which goes through all rows; */
 const LOOK_MS = 200
-/** and between two looks at any, as a multiple of what the last one took. */
+/** and between two looks at any, as a multiple of what the last one took, and at most. */
 const LOOK_REST = 4
+const MOST_REST_MS = 1000
 /**
  * Addresses that fire: with all that follows one costs some 50 µs, so that this is a quarter of a core and 25 ms at a time. An
  * attack over a whole network brings more of them over their thresholds than anybody bans; they take turns.
@@ -186,7 +187,7 @@ export class Firing {
         receivedAt: now,
       })
     }
-    this.#looksFrom = now + LOOK_REST * (this.#options.clock() - began)
+    this.#looksFrom = now + Math.min(MOST_REST_MS, LOOK_REST * (this.#options.clock() - began))
   }
 
   #addDue(
