@@ -144,3 +144,19 @@ describe('attacks over a restart of the aggregator', () => {
     attacks.stop()
   })
 })
+
+describe('very many attacks at once', () => {
+  it('take turns to be detected, and that is no pause; of few it would be', () => {
+    for (const [count, bursts] of [
+      [5000, 1],
+      [5, 2],
+    ] as const) {
+      const { attacks } = begin(newFile())
+      const targets = Array.from({ length: count }, (_, i) => `203.0.${i >> 8}.${i & 0xff}`)
+      for (const target of targets) attacks.seen(detection(target))
+      now += 2000
+      for (const target of targets) assert.equal(attacks.seen(detection(target)).bursts, bursts)
+      attacks.stop()
+    }
+  })
+})

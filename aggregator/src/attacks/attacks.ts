@@ -3,6 +3,7 @@ import type { Logger } from '@flowdam/common'
 import { newBanId } from '../bans/ban.js'
 import { isAbove, type Rung } from '../bans/levels.js'
 import type { Detection, Scope } from '../detect/detection.js'
+import { FIRED_PER_MS } from '../detect/firing.js'
 import type { HostRates } from '../detect/sample.js'
 import type { Direction, Metric } from '../detect/slots.js'
 import { addMix, emptyMix } from '../detect/traffic.js'
@@ -110,7 +111,7 @@ export class Attacks {
     if (!known) return this.#begin(key, detection, now)
     const { attack } = known
     // Nobody looked while the aggregator was down: that is no pause.
-    if (now - attack.lastSeenUnixMs > PAUSE_MS && known.resumedAt === 0) attack.bursts++
+    if (now - attack.lastSeenUnixMs > this.#pauseMs() && known.resumedAt === 0) attack.bursts++
     known.resumedAt = 0
     attack.lastSeenUnixMs = now
     attack.now = ratesIn(detection.rates, detection.direction)
@@ -182,6 +183,11 @@ export class Attacks {
   watch(listener: (event: AttackEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Very many at once take turns to be detected: who waits for his has not paused. */
+  #pauseMs(): number {
+    return PAUSE_MS + (2 * this.#active.size) / FIRED_PER_MS
   }
 
   #begin(key: string, detection: Detection, now: number): Attack {

@@ -33,7 +33,7 @@ const MOST_REST_MS = 1000
  * Addresses that fire: with all that follows one costs some 50 µs, so that this is a quarter of a core and 25 ms at a time. An
  * attack over a whole network brings more of them over their thresholds than anybody bans; they take turns.
  */
-const FIRED_PER_MS = 5
+export const FIRED_PER_MS = 5
 const FIRED_AT_ONCE = 500
 
 /** Of prefixes; each names up to 256 addresses. */
