@@ -37,6 +37,8 @@ function bird(place: SpeakerPlace): SpeakerUnderTest {
     `router id ${EDGE_BGP};
 include "${included}";
 protocol device {}
+# A customer's route, as preferred as ours would be without a preference.
+protocol static customers { ipv4; route 203.0.113.10/32 via ${ROUTER_BGP}; }
 protocol bgp upstream {
   local ${EDGE_BGP} as ${EDGE_AS};
   neighbor ${ROUTER_BGP} as ${ROUTER_AS};

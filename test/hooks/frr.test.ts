@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
 import { command } from '@flowdam/scripts/lab/commands'
 import { EDGE_BGP, ROUTER_BGP } from '@flowdam/scripts/lab/network'
+import { runHook } from './run.js'
 import {
   DaemonGroup,
   EDGE_AS,
@@ -75,6 +77,20 @@ function frr(place: SpeakerPlace): SpeakerUnderTest {
   }
 }
 
+const OPERATORS = 'ip route 203.0.113.50/32 blackhole'
+
+/** A blackhole of the operator's own, for the address that is to be banned. */
+async function ownRoute({ folder }: SpeakerPlace, no: string): Promise<void> {
+  await command('vtysh', [
+    '--vty_socket',
+    `${folder}/frr`,
+    '-c',
+    'configure terminal',
+    '-c',
+    `${no}${OPERATORS}`,
+  ])
+}
+
 async function redistribution({ folder }: SpeakerPlace, no: string): Promise<void> {
   const lines = ['configure terminal', `router bgp ${EDGE_AS}`, 'address-family ipv4 unicast']
   const change = `${no}redistribute static route-map FLOWDAM`
@@ -90,6 +106,21 @@ describeHook({
   remembers: false,
   absent: /failed to connect to any daemons/,
   mistakes: [
+    {
+      title: 'the operator has a static route for the address, which outlives ban, unban and resync',
+      make: (place) => ownRoute(place, ''),
+      message: /left alone, since a static route without our tag 666 is there: 203\.0\.113\.50\/32/,
+      mend: async (place) => {
+        const settings = { VTYSH_OPTIONS: `--vty_socket ${place.folder}/frr` }
+        await runHook(place.namespace, 'frr', ['203.0.113.50', 'incoming', '1', 'unban'], '', settings)
+        await runHook(place.namespace, 'frr', ['resync'], '203.0.113.10\n2001:db8:1::a\n', settings)
+        const config = await command('vtysh', [
+          ...['--vty_socket', `${place.folder}/frr`, '-c', 'show running-config'],
+        ])
+        assert.ok(config.split('\n').includes(OPERATORS))
+        await ownRoute(place, 'no ')
+      },
+    },
     {
       title: 'bgpd redistributes no static routes',
       make: (place) => redistribution(place, 'no '),
