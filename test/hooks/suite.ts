@@ -83,6 +83,16 @@ export function describeHook({
     const act = (action: 'ban' | 'unban', address: string, more: Record<string, string> = {}) =>
       succeed([address, 'incoming', '104233', action], 'IP: the report\n', more)
 
+    /** The same; a hook that did not get its turn within 20 s, on a busy machine, is run again, as the aggregator does. */
+    async function actInTurn(action: 'ban' | 'unban', address: string): Promise<void> {
+      for (;;) {
+        const { status, stderr } = await run([address, 'incoming', '104233', action], 'IP: the report\n')
+        if (status === 1 && /another .* hook has held /.test(stderr)) continue
+        assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, `${action} ${address}`)
+        return
+      }
+    }
+
     /** The router's routes once their prefixes are these. */
     async function routes(prefixes: readonly string[]) {
       const wanted = [...prefixes].sort().join(' ')
@@ -136,9 +146,9 @@ export function describeHook({
 
     it('carries out ten bans and ten unbans at the same time', async () => {
       const addresses = Array.from({ length: 10 }, (_, i) => (i % 2 ? `2001:db8:1::${i}` : `203.0.113.${i}`))
-      await Promise.all(addresses.map((address) => act('ban', address)))
+      await Promise.all(addresses.map((address) => actInTurn('ban', address)))
       await routes(addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`))
-      await Promise.all(addresses.map((address) => act('unban', address)))
+      await Promise.all(addresses.map((address) => actInTurn('unban', address)))
       await routes([])
     })
 
