@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  Config,
   type IngestServiceServer,
   IngestServiceService,
   PROTOCOL_VERSION,
@@ -43,6 +44,7 @@ async function liar(welcome: Partial<Welcome>, onBatch: (seq: number) => StreamR
           }
           call.write({ message: { $case: 'welcome', value } })
           call.write({ message: { $case: 'window', value: { bytes: 1 } } })
+          call.write({ message: { $case: 'config', value: Config.create() } })
         }
         if (message?.$case !== 'flowBatch') return
         seqs.push(message.value.seq)
@@ -73,10 +75,11 @@ describe('numbers', { timeout: 800_000 }, () => {
     const ack = { bootId: 5, seq: 1e6, deltasSeq: 0 }
     const { address, seqs } = await liar({}, () => ({ $case: 'ack', value: ack }))
     const agent = sender({ targets: [address] })
-    for (let i = 0; i < 5; i++) agent.push(10)
     agent.start()
+    await until('the window, which comes before this', () => agent.config !== undefined)
     // One byte may be under way: one batch.
-    await until('all to be sent', () => agent.queue.batches === 0)
+    for (let i = 0; i < 5; i++) agent.push(10)
+    await until('all to be acknowledged', () => agent.queue.batches === 0)
     assert.deepEqual(seqs, [1, 2, 3, 4, 5])
     assert.equal(agent.uplink.stats.impossibleAcks, 5)
     agent.push(10)
@@ -108,7 +111,7 @@ describe('numbers', { timeout: 800_000 }, () => {
     second?.start()
     await until('the second to have it', () => first?.uplink.stats.disconnects === 1)
     // A stream that is lost otherwise is tried again within a fifth of a second.
-    await sleep(2000)
+    await sleep(1000)
     assert.deepEqual([receiver.ingest?.agents()[0]?.replacedStreams, second?.uplink.connected], [1, true])
   })
 

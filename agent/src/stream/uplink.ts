@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Hello, RefusedMessage, StreamResponse, Welcome } from '@flowdam/proto'
-import { TokenBucket } from '../count/token-bucket.js'
 import { BatchSender } from './batch-sender.js'
 import { Connection, type ConnectionTarget } from './connection.js'
 import { DeltaSender } from './delta-sender.js'
 import type { Doubles } from './doubles.js'
 import { explainFailure, type Failure } from './failure.js'
 import { FailureLog } from './failure-log.js'
+import { Numbering } from './numbering.js'
+import { Refusals } from './refusals.js'
 import { ReturnWatch } from './return-watch.js'
 import { Targets } from './targets.js'
 import type { UplinkOptions } from './uplink-options.js'
@@ -18,11 +19,6 @@ const HEARTBEAT_MS = 1000
 const GOODBYE_MS = 1000
 /** What was sent to the other may be acknowledged so long before the stream moves. */
 const RETURN_WAIT_MS = 3000
-/** A month of batches at forty a second. */
-const MOST_TAKEN = 1e8
-/** Damage is rare; more than this is a defect, of the aggregator perhaps, and no reason to give all evidence up. */
-const MOST_REFUSALS = { atOnce: 16, perSecond: 1 / 60 }
-
 /**
  * Keeps one stream to an aggregator: the first in the list that answers; back to the first when it answers again. Says
  * Hello, then host deltas at once and batches as the window and the rate allow. What could not be sent waits: deltas
@@ -36,7 +32,8 @@ export class Uplink {
   readonly #batches: BatchSender
   readonly #returns: ReturnWatch
   readonly #failures: FailureLog
-  readonly #refusals = new TokenBucket(MOST_REFUSALS.perSecond, MOST_REFUSALS.atOnce)
+  readonly #numbering: Numbering
+  readonly #refusals: Refusals
   #connection: Connection | undefined
   /** Position in the list of the one that has the stream. */
   #at = 0
@@ -63,6 +60,8 @@ export class Uplink {
       everyMs,
     })
     this.#failures = new FailureLog(log)
+    this.#numbering = new Numbering(options, this.stats)
+    this.#refusals = new Refusals(queue, this.#deltas, log)
     queue.onLoaded = () => this.pump()
   }
 
@@ -159,10 +158,10 @@ export class Uplink {
           const failure = explainFailure('FAILED_PRECONDITION', versionTrouble(welcome), target.overTls)
           return this.#failed(target, failure)
         }
-        if (welcome.ackedSeq > this.#madeSeq + MOST_TAKEN) {
+        const nonsense = this.#numbering.troubleOf(this.#bootId, welcome.ackedSeq)
+        if (nonsense) {
           void connection.stop(0)
-          const details = `FD_WELCOME: the aggregator says that it has batch ${welcome.ackedSeq} of ours; the newest is ${this.#madeSeq}`
-          return this.#failed(target, explainFailure('INTERNAL', details, target.overTls))
+          return this.#failed(target, explainFailure('INTERNAL', nonsense, target.overTls))
         }
         welcomed = true
         this.#welcome(at, welcome, connection)
@@ -185,21 +184,8 @@ export class Uplink {
     connection.start({ $case: 'hello', value: this.#hello() })
   }
 
-  /** What the aggregator cannot take is not sent again; then there is nothing to wait for. */
-  async #setAside(refused: RefusedMessage, reason: string, by: string, retryInMs: number): Promise<void> {
-    if (this.#refusals.tokens < 1) {
-      const line = { aggregator: by, reason, retryInMs }
-      this.#options.log.error(
-        line,
-        'FD_SET_ASIDE_LIMIT: the aggregator refuses so much that it cannot be single messages; nothing more is set aside, batches wait. Do both run the same version?',
-      )
-      return this.#retry(retryInMs)
-    }
-    const done =
-      refused.kind === 'deltas'
-        ? this.#deltas.refuse(refused.seq, reason, by)
-        : await this.#options.queue.refuse(refused.bootId, refused.seq, reason, by)
-    if (done) this.#refusals.charge(1)
+  async #setAside(refused: RefusedMessage, details: string, by: string, retryInMs: number): Promise<void> {
+    const done = await this.#refusals.setAside(refused, details, by)
     this.#retry(done ? 0 : retryInMs)
   }
 
@@ -242,8 +228,7 @@ export class Uplink {
     this.#failures.succeeded(address)
     if (welcome.config) this.#options.config(welcome.config)
     this.doubles.learn(at, this.#bootId, welcome.ackedSeq)
-    if (welcome.ackedSeq > this.#madeSeq) this.#skipNumbers(welcome.ackedSeq, address)
-    queue.acknowledge(this.#bootId, welcome.ackedSeq)
+    this.#numbering.welcomed(address, this.#bootId, welcome.ackedSeq)
     this.#batches.begin(connection, at)
     this.#welcomed = true
     const { aggregatorVersion: version, ackedSeq: acked } = welcome
@@ -262,7 +247,7 @@ export class Uplink {
       case 'ack':
         if (message.value.deltasSeq > 0) this.#deltas.confirm(message.value.deltasSeq)
         if (message.value.seq === 0) return
-        this.#acknowledge(message.value.bootId, message.value.seq)
+        this.#numbering.acknowledged(this.aggregator, message.value.bootId, message.value.seq)
         this.#checkIdle()
         if (this.#moving && queue.inFlight === 0) this.#move()
         else this.pump()
@@ -278,36 +263,6 @@ export class Uplink {
         break
       default:
     }
-  }
-
-  /** Only what was sent can have arrived: an aggregator that says more must not cost us evidence. */
-  #acknowledge(bootId: number, seq: number): void {
-    const { queue, log } = this.#options
-    const most = queue.ackableSeq(bootId)
-    if (seq > most && this.stats.impossibleAcks++ === 0) {
-      const line = { aggregator: this.aggregator, boot: bootId, seq, sent: most }
-      log.error(
-        line,
-        'FD_ACK: the aggregator acknowledges what was not sent; that is not believed. Report it',
-      )
-    }
-    queue.acknowledge(bootId, Math.min(seq, most))
-  }
-
-  get #madeSeq(): number {
-    return Math.max(this.#options.madeSeq(), this.#options.queue.madeSeq(this.#bootId))
-  }
-
-  /** Somebody else, a clone of this machine or itself before it was set back, used our numbers: we go on behind them. */
-  #skipNumbers(taken: number, aggregator: string): void {
-    const { queue, log, numberFrom } = this.#options
-    const made = this.#madeSeq
-    log.error(
-      { aggregator, boot: this.#bootId, made, taken },
-      'FD_NUMBERS_TAKEN: the aggregator has batches under numbers that this agent has not used yet; what waits here under such numbers is lost, counted as number_taken. Was this machine cloned or set back to a snapshot? Restart the agent there, and give each its own id',
-    )
-    queue.numbersTaken(this.#bootId, made, taken)
-    numberFrom(taken + 1)
   }
 
   #checkIdle(): void {
