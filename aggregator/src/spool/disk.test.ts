@@ -153,6 +153,26 @@ describe('spool on a bad disk', { timeout: 300_000 }, () => {
     assert.deepEqual(drops.snapshot(), [])
   })
 
+  it('sets no more aside than it may, and again when somebody has taken it away', async () => {
+    await open({ deadLetterBytes: 1500 })
+    await append(1)
+    await spool.flush()
+    const first = spool.take()
+    assert.ok(first)
+    await spool.deadLetter(first, 'why')
+    assert.equal(spool.status().bytes, 0)
+    assert.ok(spool.status().deadLetterBytes >= 10 * RECORD_SIZE)
+    await append(2)
+    await spool.flush()
+    const second = spool.take()
+    assert.ok(second)
+    await assert.rejects(spool.deadLetter(second, 'why'), { code: 'FD_STORE_DEAD_LETTERS' })
+    assert.equal(spool.status().bytes, 10 * RECORD_SIZE)
+    rmSync(join(directory, 'dead-letter'), { recursive: true })
+    await spool.deadLetter(second, 'why')
+    assert.equal(spool.status().bytes, 0)
+  })
+
   it('full, hold: a stop does not wait for room; what was not acknowledged comes again', async () => {
     await open({ maxBytes: 30 * RECORD_SIZE })
     const done = [1, 2, 3, 4].map((seq) => append(seq))

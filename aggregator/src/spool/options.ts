@@ -13,6 +13,8 @@ export interface SpoolOptions {
   directory: string
   /** All segments together, bytes; at least one batch, however large. */
   maxBytes: number
+  /** Of segments that were set aside because they cannot be loaded. */
+  deadLetterBytes: number
   /** Of its disk, bytes, that stay free; without it the disk may be filled. */
   reserve?: (totalBytes: number) => number
   /** At maxBytes, or with less room on the disk: hold acknowledges nothing more until there is room, so that agents keep it; drop drops and counts. */
@@ -38,6 +40,7 @@ export interface SpoolOptions {
 
 export const SPOOL_DEFAULTS = {
   maxBytes: 4e9,
+  deadLetterBytes: 1e9,
   whenFull: 'hold',
   maxRows: 1_000_000,
   maxAgeMs: 1000,
@@ -51,6 +54,8 @@ export interface SpoolStatus {
   segments: number
   bytes: number
   maxBytes: number
+  /** Of segments that were set aside. */
+  deadLetterBytes: number
   /** Of its disk; 0 while it is not known. */
   diskFreeBytes: number
   diskReserveBytes: number

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { FlowdamError } from '@flowdam/common'
 import { type SealedSegment, segmentPaths } from './segment.js'
 
 /** Sealed segments on the disk, oldest first, which wait for the loader. */
@@ -11,11 +12,14 @@ export class Shelf {
   #bytes = 0
   /** The newest sidecar, which must outlive its segment: it has all positions. */
   #newestSidecar: string | undefined
+  readonly #maxDeadLetterBytes: number
+  #deadLetterBytes = 0
   readonly #onGone: () => void
 
   /** `onGone` is called when a segment has gone and there is room. */
-  constructor(directory: string, onGone: () => void) {
+  constructor(directory: string, maxDeadLetterBytes: number, onGone: () => void) {
     this.#directory = directory
+    this.#maxDeadLetterBytes = maxDeadLetterBytes
     this.#onGone = onGone
   }
 
@@ -33,6 +37,25 @@ export class Shelf {
 
   get deadLetters(): string {
     return join(this.#directory, 'dead-letter')
+  }
+
+  /** As last measured. */
+  get deadLetterBytes(): number {
+    return this.#deadLetterBytes
+  }
+
+  /** Somebody may have taken some away. */
+  async measureDeadLetters(): Promise<void> {
+    const names = await readdir(this.deadLetters).catch(() => [])
+    const sizes = await Promise.all(
+      names.map((name) =>
+        stat(join(this.deadLetters, name)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+    )
+    this.#deadLetterBytes = sizes.reduce((sum, size) => sum + size, 0)
   }
 
   add(segment: SealedSegment): void {
@@ -69,11 +92,18 @@ export class Shelf {
   }
 
   async deadLetter(segment: SealedSegment, reason: string): Promise<string> {
+    await this.measureDeadLetters()
+    if (this.#deadLetterBytes + segment.bytes > this.#maxDeadLetterBytes) {
+      throw new FlowdamError('FD_STORE_DEAD_LETTERS', `no room in ${this.deadLetters} for another segment`, {
+        remedy: 'see what is wrong with those that are there, then take them away',
+      })
+    }
     await mkdir(this.deadLetters, { recursive: true })
     const target = join(this.deadLetters, `${segment.id}.seg`)
     const note = { ...segment, key: String(segment.key), agents: [...segment.agents], reason }
     await writeFile(`${target}.json`, `${JSON.stringify(note, undefined, 2)}\n`)
     await rename(segment.path, target)
+    this.#deadLetterBytes += segment.bytes
     await this.release(segment)
     return target
   }

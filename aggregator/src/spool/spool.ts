@@ -63,7 +63,7 @@ export class Spool implements BatchSink {
       everyMs: LOOK_AT_DISK_MS,
       onState: () => this.#wakeDisk(),
     })
-    this.#shelf = new Shelf(options.directory, () => this.#wakeDisk())
+    this.#shelf = new Shelf(options.directory, options.deadLetterBytes, () => this.#wakeDisk())
     this.#writer = new SegmentWriter(options, this.#shelf, {
       sealed: () => this.onSealed?.(),
       syncFailed: (error) => this.#condition.refused(error),
@@ -82,6 +82,7 @@ export class Spool implements BatchSink {
     this.#accepted = new Positions()
     this.#accepted.merge(recovered.positions.toJSON())
     await this.#shelf.setNewestSidecar(recovered.newestSidecar)
+    await this.#shelf.measureDeadLetters()
     for (const segment of recovered.segments) this.#shelf.add(segment)
     this.#tellRecovered(recovered)
     this.#stopping = false
@@ -186,7 +187,7 @@ export class Spool implements BatchSink {
     return this.#shelf.release(segment)
   }
 
-  /** The segment cannot be loaded, ever: keep it aside with the reason. */
+  /** The segment cannot be loaded, ever: keep it aside with the reason. FD_STORE_DEAD_LETTERS when there is no room for it. */
   deadLetter(segment: SealedSegment, reason: string): Promise<string> {
     return this.#shelf.deadLetter(segment, reason)
   }
@@ -197,6 +198,7 @@ export class Spool implements BatchSink {
       segments: this.#shelf.count + (open ? 1 : 0),
       bytes: this.#bytes,
       maxBytes: this.#options.maxBytes,
+      deadLetterBytes: this.#shelf.deadLetterBytes,
       diskFreeBytes: this.#disk.freeBytes,
       diskReserveBytes: this.#disk.reserveBytes,
       queuedBytes: this.#queue.bytes,

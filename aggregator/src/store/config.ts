@@ -12,6 +12,8 @@ const zSpool = z
     path: z.string().min(1).optional(),
     /** Of all segments together. */
     max: zSize.default(SPOOL_DEFAULTS.maxBytes),
+    /** Of segments that were set aside because they cannot be loaded; with more, loading stops until somebody looks. */
+    dead_letters: zSize.default(SPOOL_DEFAULTS.deadLetterBytes),
     /** Of its disk, that stays free. Default: half of store.reserve. */
     reserve: zSize.optional(),
     /** hold: agents keep what has no room here, in memory and on their disks. drop: it is dropped and counted. */
@@ -118,6 +120,7 @@ export function spoolOptions(config: StoreConfig): Omit<SpoolOptions, 'drops' | 
   return {
     directory: spool.path ?? join(config.path, 'spool'),
     maxBytes: spool.max,
+    deadLetterBytes: spool.dead_letters,
     reserve: (totalBytes) => spool.reserve ?? Math.floor(reserveOf(config.reserve, totalBytes) / 2),
     whenFull: spool.when_full,
     maxRows: spool.segment_rows,

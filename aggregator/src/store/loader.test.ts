@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { FlowdamError } from '@flowdam/common'
 import { newFlowCounters } from '../contracts.js'
 import { DropCounter } from '../drops.js'
 import { SourceRegistry } from '../sources/registry.js'
@@ -66,7 +67,7 @@ class Queue implements SegmentQueue {
   readonly waiting: SealedSegment[]
   readonly released: number[] = []
   readonly dead: { number: number; reason: string }[] = []
-  diskFull = false
+  refusal: Error | undefined
   constructor(count: number) {
     this.waiting = Array.from({ length: count }, (_, index) => segment(index + 1))
   }
@@ -74,7 +75,7 @@ class Queue implements SegmentQueue {
   giveBack = (one: SealedSegment) => void this.waiting.unshift(one)
   release = async (one: SealedSegment) => void this.released.push(one.number)
   deadLetter = async (one: SealedSegment, reason: string) => {
-    if (this.diskFull) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+    if (this.refusal) throw this.refusal
     this.dead.push({ number: one.number, reason })
     return `/dead/${one.number}`
   }
@@ -199,25 +200,49 @@ describe('loader', () => {
   })
 
   it('bad data: sets it aside with the reason, counts its records, and goes on', async () => {
-    fails(33)
+    fails(33, 'before', 3)
     begin(2)
-    await pass(100)
+    await pass(2000)
     assert.deepEqual(queue.dead, [{ number: 1, reason: 'it says why 33' }])
     assert.equal(drops.get('store', 'dead_letter'), ROWS)
     assert.deepEqual(queue.released, [2])
-    assert.equal(loader.status().retries.bad_data, 1)
+    assert.equal(loader.status().retries.bad_data, 3)
+  })
+
+  it('bad data once or twice: something cut it off on its way, and it is there in the end', async () => {
+    fails(33, 'before', 2)
+    begin(1)
+    await pass(2000)
+    assert.deepEqual(queue.dead, [])
+    allThere(1)
+  })
+
+  it('bad data where too much was set aside already: stops and says so, until somebody has looked', async () => {
+    fails(33, 'before', 5)
+    begin(1)
+    queue.refusal = new FlowdamError('FD_STORE_DEAD_LETTERS', 'no room for another')
+    await pass(2000)
+    assert.equal(loader.status().failed, true)
+    assert.match(loader.status().lastError, /^FD_STORE_DEAD_LETTERS/)
+    assert.equal(table.inserts.length, 3)
+    assert.deepEqual([queue.dead, queue.released], [[], []])
+    await pass(120_000)
+    assert.deepEqual(queue.released, [1])
+    assert.equal(loader.status().failed, false)
+    assert.equal(drops.get('store', 'dead_letter'), 0)
   })
 
   it('bad data that cannot be set aside: tries again, and is not counted as lost before', async () => {
-    fails(33, 'before', 3)
+    fails(33, 'before', 9)
     begin(1)
-    queue.diskFull = true
-    await pass(120)
+    queue.refusal = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+    await pass(1500)
+    assert.equal(loader.status().failed, false)
     assert.equal(drops.get('store', 'dead_letter'), 0)
     assert.deepEqual(queue.dead, [])
-    queue.diskFull = false
-    await pass(2000)
-    assert.equal(queue.dead.length + queue.released.length, 1)
+    queue.refusal = undefined
+    await pass(20_000)
+    assert.equal(queue.dead.length, 1)
   })
 
   it('schema: says so, waits for somebody to act, and heals by itself', async () => {

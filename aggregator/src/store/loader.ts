@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describeError, type Logger } from '@flowdam/common'
+import { describeError, FlowdamError, type Logger } from '@flowdam/common'
 import type { FlowCounters } from '../contracts.js'
 import type { DropCounter } from '../drops.js'
 import type { SourceRegistry } from '../sources/registry.js'
@@ -46,6 +46,8 @@ export interface LoaderStatus {
 const RATE_WINDOW_MS = 10_000
 /** A segment that neither loads nor is refused for so many verified attempts is set aside for people. */
 const MAX_VERIFICATIONS = 5
+/** A body that something on its way cuts off looks like bad data to a server: only what says so again is set aside. */
+const MAX_REFUSALS = 3
 
 /** Brings sealed segments into the database, each exactly once, and deletes them when they are there. */
 export class Loader {
@@ -114,7 +116,7 @@ export class Loader {
   /** Until the segment is stored or set aside; false when stop() came first. */
   async #bring(segment: SealedSegment, signal: AbortSignal): Promise<boolean> {
     const { spool, log, flows } = this.#options
-    const attempt = { uncertain: segment.recovered, stored: false, token: 0, verifications: 0 }
+    const attempt = { uncertain: segment.recovered, stored: false, token: 0, verifications: 0, refusals: 0 }
     for (let failures = 0; !signal.aborted; failures++) {
       await this.#options.room?.(signal)
       const leave = await this.#restraint.enter(signal)
@@ -146,9 +148,12 @@ export class Loader {
           log.error({ segment: segment.id, kind, error: text }, 'a segment did not load')
         this.#lastError = text
         this.#failed = kind === 'schema'
-        if (kind === 'bad_data' && (await this.#setAside(segment, text))) return true
+        const isBad =
+          kind === 'bad_data' &&
+          (++attempt.refusals >= MAX_REFUSALS || attempt.verifications > MAX_VERIFICATIONS)
+        if (isBad && (await this.#setAside(segment, text))) return true
         if (kind === 'crowded') outcome = 'crowded'
-        else pauseFor = pauseMs(kind === 'bad_data' ? 'retry' : kind, failures)
+        else pauseFor = pauseMs(this.#failed ? 'schema' : kind === 'bad_data' ? 'retry' : kind, failures)
       } finally {
         leave(outcome)
       }
@@ -157,7 +162,7 @@ export class Loader {
     return false
   }
 
-  /** Whether it could be done; not on a full disk, for instance. */
+  /** Whether it could be done; not on a full disk, for instance. Where there are too many already somebody must look first. */
   async #setAside(segment: SealedSegment, reason: string): Promise<boolean> {
     const { spool, drops, log } = this.#options
     try {
@@ -169,7 +174,12 @@ export class Loader {
       )
       return true
     } catch (error) {
-      log.error({ segment: segment.id, error: describeError(error) }, 'a segment cannot be set aside')
+      const text = describeError(error)
+      log.error({ segment: segment.id, error: text }, 'a segment cannot be set aside')
+      if (FlowdamError.is(error)) {
+        this.#lastError = text
+        this.#failed = true
+      }
       return false
     }
   }

@@ -31,6 +31,11 @@ export function addStoreMetrics(registry: Registry, spool: Spool, store: Store):
       for (const [reason, count] of Object.entries(spool.status().failures)) this.inc({ reason }, count)
     },
   })
+  gauge(
+    'spool_dead_letter_bytes',
+    'Segments that cannot be loaded, set aside',
+    () => spool.status().deadLetterBytes,
+  )
   gauge('spool_disk_free_bytes', 'Free on the disk of the spool', () => spool.status().diskFreeBytes)
   gauge(
     'spool_disk_reserve_bytes',

@@ -55,6 +55,20 @@ describe('ClickHouse over HTTP', { timeout: 300_000 }, () => {
     rmSync(folder, { recursive: true })
   })
 
+  it('hears of what fails after the status was sent, with the first header of progress', async () => {
+    answer = ok('')
+    await engine.background('INSERT INTO t SELECT 1')
+    for (const said of ['', '__exception__\r\n']) {
+      answer = ok(`${said}Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)\n`)
+      await assert.rejects(engine.background('INSERT INTO t SELECT 1'), {
+        kind: 'crowded',
+        code: 241,
+        uncertain: true,
+      })
+    }
+    answer = ok('')
+  })
+
   const load = (file: string) =>
     engine.load(
       file,

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import type { DiskSpace } from '../../disk/space.js'
 import { cancellable } from '../cancel.js'
@@ -77,11 +78,15 @@ export class ClickHouseEngine implements Engine {
 
   async background(sql: string): Promise<void> {
     await this.#attempt(async (client) => {
-      // Headers that come while it works keep the connection from timing out.
-      await client.command({
+      // Headers that come while it works keep the connection from timing out. With the first of them goes the status 200: what
+      // fails after that is told in the body only.
+      const { stream } = await client.exec({
         query: sql,
         clickhouse_settings: { send_progress_in_http_headers: 1, http_headers_progress_interval_ms: '10000' },
       })
+      const said = await text(stream)
+      const code = /^(?:__exception__\s+)?.*\bCode: (\d+)/s.exec(said)?.[1]
+      if (code !== undefined) throw failureOf(Number(code), said.trim())
     })
   }
 
@@ -167,6 +172,7 @@ export class ClickHouseEngine implements Engine {
     try {
       return await work(this.#client)
     } catch (error) {
+      if (error instanceof StoreFailure) throw error
       if (error instanceof ClickHouseError) {
         throw failureOf(Number(error.code), `${error.type ?? ''}: ${error.message}`, error)
       }
