@@ -483,11 +483,14 @@ describe('flowdam without an aggregator', () => {
         /'-f, --follow' cannot be used with option '--since <moment>'/,
       ],
       [['watch', 'flows', '--aggregate'], /unknown option '--aggregate'/],
+      [['bans', 'ad', '203.0.113.5'], /unknown command 'bans ad'; did you mean 'bans add'\?/],
+      [['watch', 'dogs'], /unknown command 'watch dogs'; there are top, bans, attacks, host, flows/],
+      [['bans', 'list', 'ad'], /too many arguments for 'list'/],
       [['flows', '--port', '70000'], /--port: '70000' is no whole number/],
       [['status', '--server', 'nonsense'], /'nonsense' is not HOST:PORT/],
       [['status', '--cert', 'a'], /--cert and --key need --ca/],
       [['status', '--ca', '/nonexistent/ca.pem'], /--ca: cannot read \/nonexistent\/ca\.pem/],
-      [['completion', 'fish'], /Allowed choices are bash, zsh/],
+      [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
       [[], /Usage: flowdam/],
     ]
     for (const [args, message] of wrong) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { FlowdamError, parseHostPort, VERSION } from '@flowdam/common'
+import { FlowdamError, nearest, parseHostPort, VERSION } from '@flowdam/common'
 import { Command, CommanderError, Option } from 'commander'
 import { CommandError, usageError } from './command-error.js'
 import { agentsCommand } from './commands/agents.js'
@@ -127,8 +127,24 @@ function inheritSettings(command: Command, parent: Command): Command {
     .copyInheritedSettings(parent)
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', '\nOptions of every command (--server, --json, --timeout, …): flowdam --help')
+  if (command.commands.length > 0) nameUnknown(command)
   for (const sub of command.commands) inheritSettings(sub, command)
   return command
+}
+
+/** A word that is no subcommand would go to the default one, which has no use for it and complains in its own name. */
+function nameUnknown(command: Command): void {
+  command.hook('preSubcommand', (group, sub) => {
+    const [word] = group.args
+    const names = group.commands.map((known) => known.name())
+    const isKnown = group.commands.some(
+      (known) => known.name() === word || known.aliases().includes(word ?? ''),
+    )
+    if (word === undefined || word.startsWith('-') || isKnown || sub.registeredArguments.length > 0) return
+    const near = nearest(word, names)
+    const hint = near ? `did you mean '${group.name()} ${near}'?` : `there are ${names.join(', ')}`
+    throw usageError(`unknown command '${group.name()} ${word}'; ${hint}`)
+  })
 }
 
 function serverOption(text: string): string {

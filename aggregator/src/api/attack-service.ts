@@ -35,7 +35,8 @@ export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logg
   return {
     listAttacks: unary(log, async ({ includeEnded, limit, pageToken }, _call, signal) => {
       const most = Math.min(limit || DEFAULT_LIST, MOST_LIST)
-      const [after] = readPageToken('attacks', pageToken) ?? []
+      const kind = `attacks ${includeEnded}`
+      const [after] = readPageToken(kind, pageToken) ?? []
       const ours = attacks.list(includeEnded, Number.POSITIVE_INFINITY)
       const known = new Set(ours.map(({ id }) => id))
       // One more than a page, so that it is known whether another follows.
@@ -45,7 +46,7 @@ export function attackService(attacks: Attacks, stored: StoredAttacks, log: Logg
       const all = [...ours, ...older.filter(({ id }) => !known.has(id))].sort((a, b) =>
         a.id < b.id ? 1 : -1,
       )
-      const { page, nextPageToken } = pageById('attacks', all, most, pageToken)
+      const { page, nextPageToken } = pageById(kind, all, most, pageToken)
       return { attacks: page.map(apiAttack), nextPageToken }
     }),
     getAttack: unary(log, async ({ id }, _call, signal) => {

@@ -11,7 +11,8 @@ const MOST_LIST = 1000
 export function auditService(audit: AuditLog, log: Logger): AuditServiceServer {
   return {
     listAudit: unary(log, async ({ limit, pageToken, sinceUnixMs, by, refused }) => {
-      const [before = ''] = readPageToken('audit', pageToken) ?? []
+      const kind = `audit ${by} ${refused}`
+      const [before = ''] = readPageToken(kind, pageToken) ?? []
       const { lines, more } = await audit.list({
         limit: Math.min(limit || DEFAULT_LIST, MOST_LIST),
         before: String(before),
@@ -20,7 +21,7 @@ export function auditService(audit: AuditLog, log: Logger): AuditServiceServer {
         refused,
       })
       const last = lines.at(-1)
-      return { entries: lines, nextPageToken: more && last ? makePageToken('audit', last.id) : '' }
+      return { entries: lines, nextPageToken: more && last ? makePageToken(kind, last.id) : '' }
     }),
   }
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import type { AddBanRequest } from '@flowdam/proto'
+import { type AddBanRequest, BadRequest, type Direction, RpcStatus } from '@flowdam/proto'
 import { Metadata, type ServerUnaryCall, type ServiceError, status } from '@grpc/grpc-js'
 import { setCaller } from '../access/caller.js'
 import { Bans } from '../bans/bans.js'
@@ -14,6 +14,15 @@ import { aggregatorSchema } from '../config/schema.js'
 import type { Detector } from '../detect/detector.js'
 import { quietLog } from '../testing/quiet-log.js'
 import { banService } from './ban-service.js'
+
+/** What google.rpc.BadRequest names. */
+function fieldOf(metadata: Metadata | undefined): string {
+  const [bytes] = metadata?.get('grpc-status-details-bin') ?? []
+  const detail =
+    bytes && RpcStatus.decode(bytes as Buffer).details.find(({ typeUrl }) => /BadRequest$/.test(typeUrl))
+  const [violation] = detail ? BadRequest.decode(detail.value).fieldViolations : []
+  return violation ? ` in ${violation.field}` : ''
+}
 
 describe('the ban service', () => {
   const folder = mkdtempSync(join(tmpdir(), 'flowdam-ban-service-'))
@@ -47,15 +56,17 @@ describe('the ban service', () => {
     const call = { request, metadata, on: () => {} } as unknown as ServerUnaryCall<AddBanRequest, never>
     return new Promise((resolve) =>
       service.addBan(call, (error) => {
-        const { code = status.OK, details } = (error ?? { details: 'made' }) as ServiceError
-        resolve(`${status[code]} ${details}`)
+        const { code = status.OK, details, metadata } = (error ?? { details: 'made' }) as ServiceError
+        resolve(`${status[code]} ${details}${fieldOf(metadata)}`)
       }),
     )
   }
 
   it('says which field of a ban by hand is wrong', async () => {
-    assert.match(await add({ level: 'blackhol' }), /^INVALID_ARGUMENT FD_BAN_LEVEL_UNKNOWN/)
-    assert.match(await add({ who: 'detector' }), /^INVALID_ARGUMENT FD_ARGUMENT/)
+    assert.match(await add({ level: 'blackhol' }), /^INVALID_ARGUMENT FD_BAN_LEVEL_UNKNOWN.* in level$/)
+    assert.match(await add({ who: 'detector' }), /^INVALID_ARGUMENT FD_ARGUMENT.* in who$/)
+    assert.match(await add({ direction: 7 as Direction }), /^INVALID_ARGUMENT FD_ARGUMENT.*7.* in direction$/)
+    assert.match(await add({ prefix: 'nowhere' }), /^INVALID_ARGUMENT FD_PREFIX_INVALID.* in prefix$/)
   })
 
   it('takes no text that would keep its hooks from being started, or that is too long for a log', async () => {

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import { FlowdamError, type Logger, parsePrefix } from '@flowdam/common'
 import type { BanServiceServer } from '@flowdam/proto'
-import type { Metadata } from '@grpc/grpc-js'
-import { callerOf, FASTNETMON_CALLER } from '../access/caller.js'
 import type { Bans } from '../bans/bans.js'
 import type { Detector } from '../detect/detector.js'
 import { NO_RATES } from '../detect/sample.js'
+import { checkText, claimed } from './claim.js'
 import { apiBan, apiBanEvent, directionFrom } from './convert.js'
-import { badField, inField } from './errors.js'
+import { badField, FieldError, inField } from './errors.js'
 import { pageById } from './page.js'
 import { unary } from './status-error.js'
 import { sendEvents } from './watch.js'
 
 const DEFAULT_LIST = 100
 const MOST_LIST = 10_000
-const MOST_TEXT = 1000
 const LONGEST_BAN_S = 366 * 86_400
-/** Names in a ban's history that are no person's. */
-const OURS = new Set(['detector', 'guard', FASTNETMON_CALLER])
 
 export function banService(bans: Bans, detector: Pick<Detector, 'host'>, log: Logger): BanServiceServer {
   return {
     listBans: unary(log, ({ includeEnded, limit, pageToken }) => {
       const all = bans.list(includeEnded, Number.POSITIVE_INFINITY)
       const { page, nextPageToken } = pageById(
-        'bans',
+        `bans ${includeEnded}`,
         all,
         Math.min(limit || DEFAULT_LIST, MOST_LIST),
         pageToken,
@@ -44,17 +40,19 @@ export function banService(bans: Bans, detector: Pick<Detector, 'host'>, log: Lo
         throw badField('duration_s', `a ban lasts at most ${LONGEST_BAN_S} seconds`)
       }
       const host = detector.host(prefix.bytes)
-      const ban = bans.add({
-        prefix: prefix.text,
-        direction: directionFrom(direction) ?? 'incoming',
-        durationMs: durationS * 1000,
-        reason,
-        who,
-        by,
-        level,
-        hostgroup: host?.policy.hostgroup ?? '',
-        rates: prefix.length === 128 && host ? host.rates : NO_RATES,
-      })
+      const ban = ofLevel(() =>
+        bans.add({
+          prefix: prefix.text,
+          direction: directionFrom(direction) ?? 'incoming',
+          durationMs: durationS * 1000,
+          reason,
+          who,
+          by,
+          level,
+          hostgroup: host?.policy.hostgroup ?? '',
+          rates: prefix.length === 128 && host ? host.rates : NO_RATES,
+        }),
+      )
       return { ban: apiBan(ban) }
     }),
     removeBan: unary(log, ({ target, who: claim, reason }, { metadata }) => {
@@ -79,16 +77,12 @@ export function banService(bans: Bans, detector: Pick<Detector, 'host'>, log: Lo
   }
 }
 
-/** It goes into the journal, logs, and environments: no process has a NUL byte there, or 128 KiB. */
-function checkText(field: string, text: string): void {
-  if (text.length > MOST_TEXT) throw badField(field, `${field} has more than ${MOST_TEXT} characters`)
-  if (/\p{Cc}/u.test(text)) throw badField(field, `${field} has line breaks or other control characters`)
-}
-
-/** Who the request says, else who the gate says; never one of our own names. */
-function claimed(claim: string, metadata: Metadata): { who: string; by: string } {
-  checkText('who', claim)
-  if (OURS.has(claim)) throw badField('who', `'${claim}' is no person`)
-  const { by } = callerOf(metadata)
-  return { who: claim || by, by }
+/** Which levels there are depends on the prefix, so only the ban itself finds out. */
+function ofLevel<T>(add: () => T): T {
+  try {
+    return add()
+  } catch (error) {
+    const isLevel = FlowdamError.is(error) && error.code === 'FD_BAN_LEVEL_UNKNOWN'
+    throw isLevel ? new FieldError('level', error) : error
+  }
 }

@@ -7,7 +7,9 @@ import { exportThresholds } from '../detect/baseline/export.js'
 import type { BaselineReport } from '../detect/baseline/report.js'
 import type { BaselineScope } from '../detect/baseline/subject.js'
 import type { Detector } from '../detect/detector.js'
+import { claimed } from './claim.js'
 import { apiDirection } from './convert.js'
+import { badField, inField } from './errors.js'
 import { unary } from './status-error.js'
 
 const DEFAULT_LIST = 100
@@ -61,14 +63,16 @@ export function baselineService(
       })
       return { yaml, targets: ready.length }
     }),
-    forgetBaseline: unary(log, (request) => {
+    forgetBaseline: unary(log, (request, { metadata }) => {
       const { scope, target } = subjectOf(request)
+      const { who, by } = claimed(request.who, metadata)
       if (!baselines.forget(scope, target)) throw unknown(baselines, scope, target)
-      log.info({ scope, target, who: request.who }, 'baseline forgotten: it is learned anew')
+      log.info({ scope, target, who, by }, 'baseline forgotten: it is learned anew')
       return {}
     }),
-    acceptBaseline: unary(log, (request) => {
+    acceptBaseline: unary(log, (request, { metadata }) => {
       const { scope, target } = subjectOf(request)
+      const { who, by } = claimed(request.who, metadata)
       const raised = detector.acceptBaseline(scope, target, timesOf(request.times))
       const report = baselines.report(scope, target)
       if (raised === undefined || !report) throw unknown(baselines, scope, target)
@@ -79,7 +83,7 @@ export function baselineService(
           { remedy: 'ask while the traffic is there, or say how much more it will be (times)' },
         )
       }
-      log.info({ scope, target, raised, who: request.who }, 'baseline raised: what comes now is no attack')
+      log.info({ scope, target, raised, who, by }, 'baseline raised: what comes now is no attack')
       void baselines.save()
       return { baseline: apiBaseline(report, false), raised }
     }),
@@ -105,10 +109,13 @@ function subjectOf({ scope, target }: { scope: string; target: string }): {
 } {
   const kind = (scope || 'host') as BaselineScope
   if (!SCOPES.includes(kind)) {
-    throw new FlowdamError('FD_ARGUMENT', `scope is '${scope}'; known are ${SCOPES.join(', ')}`)
+    throw badField('scope', `scope is '${scope}'; known are ${SCOPES.join(', ')}`)
   }
   if (kind === 'total') return { scope: kind, target: 'total' }
-  return { scope: kind, target: kind === 'host' ? formatAddress(parseAddress(target)) : target }
+  return {
+    scope: kind,
+    target: kind === 'host' ? formatAddress(inField('target', () => parseAddress(target))) : target,
+  }
 }
 
 function unknown(baselines: Baselines, scope: BaselineScope, target: string): FlowdamError {

@@ -7,15 +7,19 @@ import type { BanEvent } from '../bans/events.js'
 import { isDropped, levelOf } from '../bans/levels.js'
 import type { Direction } from '../detect/slots.js'
 import type { HostSummary } from '../detect/views.js'
+import { badField } from './errors.js'
 
 export function apiDirection(direction: Direction): ApiDirection {
   return direction === 'incoming' ? ApiDirection.DIRECTION_INCOMING : ApiDirection.DIRECTION_OUTGOING
 }
 
-/** Undefined where the request does not say. */
+/** Undefined where the request does not say; FD_ARGUMENT for a number that is none. */
 export function directionFrom(direction: ApiDirection): Direction | undefined {
   if (direction === ApiDirection.DIRECTION_INCOMING) return 'incoming'
   if (direction === ApiDirection.DIRECTION_OUTGOING) return 'outgoing'
+  // A newer client's may mean something else than both.
+  if (direction !== ApiDirection.DIRECTION_UNSPECIFIED)
+    throw badField('direction', `direction ${direction} is not known`)
   return undefined
 }
 

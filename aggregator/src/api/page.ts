@@ -4,7 +4,7 @@
 import { FlowdamError } from '@flowdam/common'
 import { FieldError } from './errors.js'
 
-/** `kind` keeps one list's token from being taken for another's. */
+/** `kind` keeps one list's token from being taken for another's, or for the same with other filters. */
 export function pageToken(kind: string, ...parts: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify([kind, ...parts])).toString('base64url')
 }

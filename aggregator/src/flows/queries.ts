@@ -100,8 +100,7 @@ interface Position {
 }
 
 function positionOf(request: QueryFlowsRequest, now: number): Position {
-  const [since, until, readUntil, skip] =
-    readPageToken(`flows ${orderName(request)}`, request.pageToken) ?? []
+  const [since, until, readUntil, skip] = readPageToken(listOf(request), request.pageToken) ?? []
   if (since !== undefined) {
     const times = {
       sinceUnixMs: Number(since),
@@ -127,7 +126,13 @@ function after(request: QueryFlowsRequest, { times, skip }: Position, flows: rea
 function tokenAfter(request: QueryFlowsRequest, position: Position, flows: readonly Flow[]): string {
   const { times, skip } = after(request, position, flows)
   const { sinceUnixMs, untilUnixMs, readUntilUnixMs } = times
-  return pageToken(`flows ${orderName(request)}`, sinceUnixMs, untilUnixMs, readUntilUnixMs, skip)
+  return pageToken(listOf(request), sinceUnixMs, untilUnixMs, readUntilUnixMs, skip)
+}
+
+/** What a page is a page of. */
+function listOf(request: QueryFlowsRequest): string {
+  const { host, src, dst, protocol, port, agent } = request
+  return JSON.stringify(['flows', orderName(request), host, src, dst, protocol, port, agent])
 }
 
 function orderName({ orderBy, aggregate }: QueryFlowsRequest): string {

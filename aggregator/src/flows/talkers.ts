@@ -74,6 +74,9 @@ export class TalkerQueries {
     if (!subject) throw invalid('of', `of '${request.of}' is not ${Object.keys(SUBJECTS).join(', ')}`)
     const by = request.by || 'bytes'
     if (!ORDERS.includes(by)) throw invalid('by', `by '${by}' is not ${ORDERS.join(', ')}`)
+    if (request.direction !== Direction.DIRECTION_UNSPECIFIED && !WAYS[request.direction]) {
+      throw invalid('direction', `direction ${request.direction} is not known`)
+    }
     const { filters, params } = filtersOf(request)
     const usable = subject.sums && filters.every(({ name }) => subject.filters.includes(name))
     const { pieces, fromMs, toMs } = this.#plan(request, usable ? this.#store.rollups?.summed() : undefined)

@@ -128,5 +128,5 @@ function renderWeek(metric: BaselineMetric): string {
     return `  ${day.padEnd(9)}  ${[0, 6, 12, 18].map((from) => hours.slice(from, from + 6).join('')).join(' ')}`
   })
   const title = `${directionWord(metric.direction)} ${metric.metric}`
-  return `\n${title} by hour (UTC), tenths of ${rate(metric, busiest)} on ${busiestHour}; a dot was not learned:\n${lines.join('\n')}\n`
+  return `\n${title} by hour (UTC), tenths of ${rate(metric, busiest)} on ${busiestHour};\na dot was not learned:\n${lines.join('\n')}\n`
 }

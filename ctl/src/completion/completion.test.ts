@@ -72,7 +72,7 @@ describe('completion bash, in a real bash', () => {
     assert.deepEqual(complete(script, 'flowdam top --by '), ['pps', 'bps', 'flows'])
     assert.deepEqual(complete(script, 'flowdam flows -o p'), ['packets'])
     assert.deepEqual(complete(script, 'flowdam top --limit '), [])
-    assert.deepEqual(complete(script, 'flowdam completion '), ['bash', 'zsh'])
+    assert.deepEqual(complete(script, 'flowdam completion '), ['bash', 'zsh', 'fish'])
   })
 })
 
@@ -89,5 +89,39 @@ describe('completion zsh', () => {
     const { stdout: script } = await runInProcess(['completion', 'zsh'])
     assert.match(script, /'--server:the aggregator'\\''s API'/)
     assert.match(script, /'bans:the bans\\: list \(the default\)/)
+  })
+})
+
+describe('completion fish', () => {
+  const fish = spawnSync('fish', ['--version']).error === undefined
+
+  it('offers what bash does, in a real fish', { skip: fish ? false : 'fish is not installed' }, async () => {
+    const { stdout: script } = await runInProcess(['completion', 'fish'])
+    const offered = (line: string) => {
+      const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', `${script}\ncomplete -C '${line}'`])
+      assert.equal(stderr.toString(), '')
+      return stdout
+        .toString()
+        .split('\n')
+        .map((word) => word.split('\t')[0])
+        .filter((word) => word !== '')
+    }
+    assert.ok(offered('flowdam ').includes('completion'))
+    const ofBans = ['add', 'list', 'pause', 'remove', 'resume', 'show', 'watch']
+    assert.deepEqual(offered('flowdam bans ').sort(), ofBans)
+    assert.deepEqual(offered('flowdam --server localhost:1 --json bans rem'), ['remove'])
+    assert.deepEqual(offered('flowdam top --by '), ['bps', 'flows', 'pps'])
+    assert.deepEqual(offered('flowdam flows --order p'), ['packets'])
+    assert.deepEqual(offered('flowdam completion z'), ['zsh'])
+    const options = offered('flowdam bans add 203.0.113.5 --')
+    for (const option of ['--duration', '--reason', '--json', '--server'])
+      assert.ok(options.includes(option), option)
+    assert.ok(!options.includes('--aggregate'))
+  })
+
+  it('has a line for every option of every command, quoted', async () => {
+    const { stdout: script } = await runInProcess(['completion', 'fish'])
+    assert.match(script, /__flowdam_at \\'bans add\\'' -l duration -s t -x /)
+    assert.match(script, /-l ca -rF -d 'TLS: the authority of the aggregator\\'s certificate'/)
   })
 })
