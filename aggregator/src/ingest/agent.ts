@@ -10,7 +10,7 @@ export interface Gap {
   elsewhere: number
 }
 
-/** A month of batches at ten a second is 26 million; who says more is wrong, and is not to spoil the counter. */
+/** A month of batches at ten a second is 26 million. A gap beyond this counts as one batch: how many it is nobody knows. */
 const MOST_MISSING = 1e8
 const NO_GAP: Gap = { lost: 0, elsewhere: 0 }
 
@@ -100,7 +100,8 @@ export class Agent implements AgentInfo, BatchOrigin {
     }
     this.#saw(boot, seq)
     const elsewhere = boot === this.bootId ? Math.max(0, Math.min(this.#ackedSeq, seq - 1) - last) : 0
-    const lost = Math.min(MOST_MISSING, seq - last - 1 - elsewhere)
+    const missing = seq - last - 1 - elsewhere
+    const lost = missing > MOST_MISSING ? 1 : missing
     this.elsewhereBatches += elsewhere
     this.gapBatches += lost
     return { lost, elsewhere }

@@ -263,8 +263,8 @@ describe('ingest', { timeout: 300_000 }, () => {
     one.skipTo(1e9)
     await one.send(makeRecords(1, 1).records, Date.now())
     await one.drained()
-    // 3e8 are another's, and of the rest not more is believed than agents can lose.
-    assert.deepEqual([drops.get('ingest', 'gap'), ingest.agents()[0]?.elsewhereBatches], [1e8, 3e8])
+    // 3e8 are another's, and no agent loses as many as the rest.
+    assert.deepEqual([drops.get('ingest', 'gap'), ingest.agents()[0]?.elsewhereBatches], [1, 3e8])
     assert.equal(sink.batches.length, 1)
   })
 
