@@ -96,7 +96,7 @@ const MOST_TIMES = 1000
 function timesOf(times: number): number | undefined {
   if (times === 0) return undefined
   if (times > 1 && times <= MOST_TIMES) return times
-  throw new FlowdamError('FD_ARGUMENT', `times is ${times}; it is above 1 and at most ${MOST_TIMES}`)
+  throw badField('times', `times is ${times}; it is above 1 and at most ${MOST_TIMES}`)
 }
 
 function busiest({ metrics }: BaselineReport): number {
