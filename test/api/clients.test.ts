@@ -138,6 +138,15 @@ hooks: [{ name: notify, run: [${daemon.hook}], env: { SECRET: hunter2 } }]
     assert.deepEqual([ended['state'], ended['endedBy']], ['unbanned', 'token:admin'])
   })
 
+  it('watches flows from the first message on, and says which filter is wrong', async () => {
+    const watch = (request: object) =>
+      python.ask({ do: 'stream', method: 'flowdam.v1.FlowService/WatchFlows', token: TOKENS.read, request })
+    assert.deepEqual((await watch({ dst: '203.0.113.0/24', protocol: 17 })).first, {})
+    const wrong = errorOf(await watch({ dst: 'nowhere' }))
+    assert.equal(wrong.code, 'INVALID_ARGUMENT')
+    assert.match(JSON.stringify(wrong.details['BadRequest']), /"field":"dst"/)
+  })
+
   it('says which field is wrong, and what a guard rail forbids', async () => {
     const add = async (request: object) =>
       errorOf(await python.ask({ do: 'call', method: ADD, token: TOKENS.operate, request }))
