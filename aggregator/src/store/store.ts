@@ -116,14 +116,16 @@ export class Store {
   async stop(): Promise<void> {
     this.#abort.abort()
     await this.#opening
-    await this.#disk.stop()
     await this.#loader.stop()
     const parts = this.#parts.stop()
+    // May be asking a server that does not answer, until the engine stops.
+    const disk = this.#disk.stop()
     // What it sums is summed again after the next start.
     const rollups = this.rollups?.stop()
     await this.engine.stop()
     await rollups
     await parts
+    await disk
     this.#ready = false
   }
 
