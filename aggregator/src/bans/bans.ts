@@ -68,7 +68,7 @@ export class Bans {
     const { log, actions } = options
     const permission = this.#permission
     const rules = () => this.#rules
-    const book = new BanBook(options.journal, permission.brake, clock)
+    const book = new BanBook(options.journal, permission.brake, clock, options.log)
     const force = new Force({ book, actions, log, clock, rules })
     this.#book = book
     this.#force = force

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Prefix } from '@flowdam/common'
+import type { Logger, Prefix } from '@flowdam/common'
 import { type ActiveBan, ActiveBans } from './active.js'
 import type { Ban, Dropped, HookRun } from './ban.js'
 import type { Brake, BrakeStatus } from './brake.js'
@@ -29,11 +29,11 @@ export class BanBook {
   /** Extensions worth a line. */
   extended = 0
 
-  constructor(journal: Journal, brake: Brake, clock: () => number) {
+  constructor(journal: Journal, brake: Brake, clock: () => number, log: Logger) {
     this.#journal = journal
     this.#brake = brake
     this.#clock = clock
-    this.#watchers = new BanWatchers(clock)
+    this.#watchers = new BanWatchers(clock, log)
   }
 
   /** Takes up what the journal says. */

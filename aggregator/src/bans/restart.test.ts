@@ -240,3 +240,18 @@ describe('hooks that are new after a reload', () => {
     bans.stop()
   })
 })
+
+describe('somebody who cannot be told of a ban', () => {
+  it('keeps nobody else from hearing of it, and the ban in force', () => {
+    const bans = start(newFile(), () => HOUR)
+    const heard: string[] = []
+    bans.watch(() => {
+      throw new Error('not me')
+    })
+    bans.watch(({ event }) => heard.push(event))
+    assert.equal(bans.detected(detection('203.0.113.9'))[0]?.outcome, 'banned')
+    bans.remove('203.0.113.9', 'me', '')
+    assert.deepEqual(heard, ['ban', 'unban'])
+    bans.stop()
+  })
+})
