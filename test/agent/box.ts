@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { kernelAtLeast } from '@flowdam/agent/internal/kernel/requirements'
 import { commandIn } from '@flowdam/scripts/lab/commands'
 import { CUSTOMER_NETWORKS, LabNetwork, UPLINK_NAME } from '@flowdam/scripts/lab/network'
 import { LabProcess } from '@flowdam/scripts/lab/process'
@@ -117,5 +118,13 @@ export class Box {
 
 /** Nothing of ours. */
 export const NOTHING: Attached = { xdp: 'none', tcx: [], filters: [], clsact: false }
+
+/** Before Linux 6.6 a clsact filter counts what leaves, which no kill -9 takes away. */
+export const WITHOUT_TCX = !kernelAtLeast('6.6')
+const EGRESS = WITHOUT_TCX ? { filters: ['flowdam_tc'], clsact: true } : { tcx: ['flowdam_tc'] }
+/** The agent of both directions. */
+export const COUNTING: Attached = { ...NOTHING, xdp: 'native', ...EGRESS }
+/** What a kill -9 leaves. */
+export const KILLED: Attached = WITHOUT_TCX ? { ...NOTHING, ...EGRESS } : NOTHING
 
 export { UPLINK_NAME }

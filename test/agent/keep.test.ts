@@ -10,12 +10,11 @@ import { closeFd, mmapShared, munmap, objectGet } from '@flowdam/agent/internal/
 import { command } from '@flowdam/scripts/lab/commands'
 import { Traffic } from '@flowdam/scripts/lab/traffic'
 import { waitFor } from '@flowdam/scripts/lab/wait'
-import { NOTHING } from './box.js'
+import { COUNTING, NOTHING } from './box.js'
 import { PinBox } from './pin-box.js'
 
 const KILLS = 8
 const MOST_KILLS = 80
-const COUNTING = { ...NOTHING, xdp: 'native', tcx: ['flowdam_tc'] }
 
 describe('an agent with keep_attached', () => {
   // Late acknowledgements, so that kills come between a batch and its own.
