@@ -22,6 +22,7 @@ struct place {
 	bool stray;
 	__u64 now_ns;
 	__u32 now_ms; /* since the epoch's start */
+	__u64 noise;  /* for forget(): all 64 bits */
 };
 
 /*
@@ -82,6 +83,7 @@ static __always_inline bool find_place(__u32 ifindex, __u32 direction, struct pl
 	parity = *(volatile __u32 *)&words->parity & 1;
 	find_interface(words, ifindex, place);
 
+	place->noise = *(volatile __u64 *)&words->epoch_start_ns[0];
 	place->direction = direction;
 	place->stray = cpu >= settings.nr_cpus;
 	part = (place->stray ? settings.nr_cpus : cpu) * 2 + direction;

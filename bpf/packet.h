@@ -103,7 +103,7 @@ static __always_inline void *view_at(const struct view *view, __u32 off, __u32 s
  * million instructions); with it, once. noise: a value that the verifier knows nothing about and
  * nothing compares, such as a field of the context.
  */
-static __always_inline __u32 forget(__u32 value, __u32 noise, __u32 mask)
+static __always_inline __u32 forget(__u32 value, __u64 noise, __u32 mask)
 {
 	asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+r"(value) : "r"(noise));
 	return value & mask;
