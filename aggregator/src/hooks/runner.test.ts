@@ -175,6 +175,15 @@ describe('a webhook', () => {
       ['ok 0', 'failed 503', 'ok 0'],
     )
 
+    answer = (response) => {
+      response.write('taken')
+      setTimeout(() => response.destroy(), 20)
+    }
+    const cut = scene([hook('', webhook)])
+    cut.run('ban', ban('203.0.113.9/32'))
+    await until('the answer that is cut', () => cut.ended().length === 1)
+    assert.deepEqual([cut.ended()[0]?.result, cut.ended()[0]?.output], ['ok', 'HTTP 200 taken'])
+
     answer = () => {}
     const slow = scene([hook('', { ...webhook, timeoutMs: 100 })])
     slow.run('ban', ban('203.0.113.9/32'))
