@@ -72,6 +72,8 @@ describe('the reserve of the disk', { skip: NO_SMALL_DISK, timeout: 300_000 }, (
       for (let i = 0; i < 10; i++) await site.send()
       if (level === 'low') {
         await site.drained()
+        // Time enough for a loader that is not held.
+        assert.equal(await loadingHasStopped(), stored)
         assert.ok((await store()).spoolBytes >= before + 10 * BATCH.bytes)
       } else {
         // What is not acknowledged the agent keeps.
