@@ -30,7 +30,7 @@ describe('a database that cannot write', { skip: NO_SMALL_DISK, timeout: 120_000
     await engine.command('CREATE DATABASE flowdam')
     await engine.command(
       // Slow to compress, so that there is time to fill the disk.
-      'CREATE TABLE flowdam.t (n UInt64, r UInt64 CODEC(ZSTD(9))) ENGINE = MergeTree ORDER BY n SETTINGS fsync_after_insert = 1',
+      'CREATE TABLE flowdam.t (n UInt64, r UInt64 CODEC(ZSTD(9))) ENGINE = MergeTree ORDER BY n SETTINGS fsync_after_insert = 1, old_parts_lifetime = 600',
     )
     await engine.command('SYSTEM STOP MERGES')
     for (let i = 0; i < 4; i++) await insert(ROWS)
@@ -52,8 +52,14 @@ describe('a database that cannot write', { skip: NO_SMALL_DISK, timeout: 120_000
     // The rest is filled in no time.
     await disk.fill(30e6)
     const free = disk.freeBytes
-    const failed = assert.rejects(work(), CANNOT_WRITE)
-    while (disk.freeBytes > free - 1e6) await sleep(1)
+    let ended = false
+    const failed = assert.rejects(
+      work().finally(() => {
+        ended = true
+      }),
+      CANNOT_WRITE,
+    )
+    while (!ended && disk.freeBytes > free - 1e6) await sleep(1)
     await disk.fill()
     await failed
     disk.relieve()
