@@ -24,7 +24,7 @@ const OFFERED = 1.05e6
 const QUIET = '{ incoming: { pps: 100M } }'
 /** A prefix, and all protected addresses together: far below what the sender says, so that a busy machine makes no pause of it. */
 const ATTACKED =
-  '{ incoming: { pps: 100M }, carpet: { ipv4/24: { incoming: { pps: 10k } } }, total: { incoming: { pps: 10k } } }'
+  '{ incoming: { pps: 100M }, carpet: { ipv4/16: { incoming: { pps: 10k } } }, total: { incoming: { pps: 10k } } }'
 
 /**
  * A sending process, the real aggregator with its detector at work, its database process: records per second from
@@ -46,7 +46,7 @@ async function measureFlows(
     writeFileSync(
       daemon.configFile,
       `listen: { grpc: '127.0.0.1:0', http: '127.0.0.1:0' }
-networks: [203.0.113.0/24]
+networks: [203.0.0.0/15, '2001:db8::/32']
 thresholds: ${thresholds}
 ban: { dry_run: true }
 state: ${daemon.folder}/state
