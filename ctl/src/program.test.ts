@@ -220,6 +220,15 @@ describe('flowdam, run as a process against an aggregator', () => {
     })
   })
 
+  it('flows --where is the same in one word', async () => {
+    await succeed('flows', '--where', 'dst=203.0.113.5 and proto=udp', '--port', '53')
+    const { dst, protocol, port } = aggregator.lastAsked('QueryFlows') as Record<string, unknown>
+    assert.deepEqual([dst, protocol, port], ['203.0.113.5', 17, 53])
+    const twice = await runCommand(['flows', '--where', 'dst=203.0.113.5', '--dst', '203.0.113.6'], env)
+    assert.match(twice.stderr, /--dst and --where dst=… cannot both be given/)
+    assert.equal(twice.status, 2)
+  })
+
   it('flows prints names of protocols, letters of flags, words of marks', async () => {
     const stdout = await succeed('flows')
     assert.match(stdout, /udp +198\.51\.100\.7:53 +203\.0\.113\.5:4444 +1,200 +1\.43 MiB/)

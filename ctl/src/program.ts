@@ -7,6 +7,7 @@ import { attacksCommand } from './commands/attacks.js'
 import { auditCommand } from './commands/audit.js'
 import { bansCommand } from './commands/bans.js'
 import { baselineCommand } from './commands/baseline.js'
+import { benchCommand, labCommand } from './commands/clone.js'
 import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -110,6 +111,8 @@ export function buildProgram(world: World, exitWith: (status: ExitStatus) => voi
     tokenCommand(world),
     doctorCommand(world, exitWith),
     importCommand(world),
+    labCommand(world, exitWith),
+    benchCommand(world, exitWith),
     completionCommand(world, () => program),
   ]
   for (const command of commands) program.addCommand(inheritSettings(command, program))

@@ -46,7 +46,7 @@ const HELP = `npm run bench [-- [ID…] [--json FILE] [--seconds N]]
 Measures Flowdam on this machine, each figure beside a reference. Needs root and the build.
 
   ID              ${Object.keys(BENCHES).join(', ')} (default: all)
-  --json FILE     also writes the figures as JSON
+  --json FILE     also writes the figures as JSON; '-' writes only that to standard output
   --seconds N     how long the long ones run (e2e.flows: 60)
   --rows N        flows that store.query.100m looks through (100M: 3 GB of disk for some minutes)
   --help          this text
@@ -110,11 +110,10 @@ async function main(): Promise<void> {
     process.stdout.write(HELP)
     return
   }
+  const table = options.json === '-' ? process.stderr : process.stdout
   const results: BenchResult[] = []
   const done = new Set<Bench>()
-  process.stdout.write(
-    `${cpus().length} CPUs, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}\n`,
-  )
+  table.write(`${cpus().length} CPUs, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}\n`)
   for (const id of options.ids) {
     const bench = BENCHES[id]
     if (!bench || done.has(bench)) continue
@@ -124,14 +123,16 @@ async function main(): Promise<void> {
       const log = (text: string) => process.stderr.write(`  ${text}\n`)
       for (const result of await bench({ log, seconds: options.seconds, rows: options.rows })) {
         results.push(result)
-        process.stdout.write(`${line(result)}\n`)
+        table.write(`${line(result)}\n`)
       }
     } catch (error) {
-      process.stdout.write(`FAIL ${id}: ${error instanceof Error ? error.message : String(error)}\n`)
+      table.write(`FAIL ${id}: ${error instanceof Error ? error.message : String(error)}\n`)
       process.exitCode = 1
     }
   }
-  if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`)
+  const document = `${JSON.stringify(results, null, 2)}\n`
+  if (options.json === '-') process.stdout.write(document)
+  else if (options.json) writeFileSync(options.json, document)
 }
 
 await main()

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from 'commander'
+import { usageError } from '../command-error.js'
 import { parseProtocol } from '../input/protocol.js'
 import { prefixArgument, wholeNumber } from '../input/values.js'
+import { parseWhere, type Where } from '../input/where.js'
 
 /** What narrows stored flows and live ones alike. */
-export interface FilterOptions {
-  host?: string
-  src?: string
-  dst?: string
-  proto?: number
-  port?: number
-  agent?: string
+export interface FilterOptions extends Where {
+  where?: Where
 }
 
 export function filterOptions(command: Command): Command {
@@ -21,15 +18,12 @@ export function filterOptions(command: Command): Command {
     .option('-p, --proto <protocol>', 'name or number: tcp, udp, icmp, icmpv6, gre, 47, …', parseProtocol)
     .option('--port <number>', 'port, on either side', wholeNumber('--port', 1, 65_535))
     .option('--agent <id>', 'counted by this agent')
+    .option('--where <conditions>', "the same in one word: 'dst=203.0.113.5 proto=udp port=53'", parseWhere)
 }
 
-export function flowFilter({
-  host = '',
-  src = '',
-  dst = '',
-  proto = 0,
-  port = 0,
-  agent = '',
-}: FilterOptions) {
+export function flowFilter({ where = {}, ...options }: FilterOptions) {
+  const twice = Object.keys(where).find((field) => options[field as keyof Where] !== undefined)
+  if (twice !== undefined) throw usageError(`--${twice} and --where ${twice}=… cannot both be given`)
+  const { host = '', src = '', dst = '', proto = 0, port = 0, agent = '' } = { ...options, ...where }
   return { host, src, dst, protocol: proto, port, agent }
 }

@@ -47,6 +47,8 @@ describe('completion bash, in a real bash', () => {
       'token',
       'doctor',
       'import',
+      'lab',
+      'bench',
       'completion',
     ])
     assert.deepEqual(complete(script, 'flowdam bans '), [
