@@ -56,8 +56,11 @@ async function attack(lab: Lab, thresholdPps: number, view: View, signal: AbortS
       view.say(`${what} towards ${victim}: ${rate} packets/s for ${seconds} s`)
       const next = wait(FLOOD_EVERY_MS)
       const flood = lab.send({ from: 'internet', args: [...args, '--seed', String(10 + round)] })
-      await Promise.race([flood.ended(), next])
-      if (!signal.aborted) view.say(`${what} towards ${victim} is over`)
+      const report = await Promise.race([flood.report(), next])
+      const lost = report?.device_dropped
+        ? `; the test network itself lost ${report.device_dropped} packets of it`
+        : ''
+      if (!signal.aborted) view.say(`${what} towards ${victim} is over${lost}`)
       await next
     }
   }

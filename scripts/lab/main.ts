@@ -13,7 +13,7 @@ function parse(): LabOptions | undefined {
   }
 }
 
-function printResult({ sent, ledger, stored, storedKeys, timeline, ok }: LabResult): void {
+function printResult({ sent, lost, ledger, stored, storedKeys, timeline, ok }: LabResult): void {
   const row = (name: string, { packets, bytes, flows }: Sums, what: string) =>
     `  ${name.padEnd(8)}${String(packets).padStart(12)} packets${String(bytes).padStart(15)} bytes${String(flows).padStart(10)} ${what}`
   const lines = [
@@ -21,6 +21,9 @@ function printResult({ sent, ledger, stored, storedKeys, timeline, ok }: LabResu
     ...timeline.map(({ event, atMs }) => `${(atMs / 1000).toFixed(3).padStart(9)} s  ${event}`),
     '',
     row('sent', sent, 'flows'),
+    ...(lost > 0
+      ? [`  lost    ${String(lost).padStart(12)} packets by the test network itself (Linux before 6.16)`]
+      : []),
     row('ledger', ledger, 'flow records'),
     row('stored', stored, `rows of ${storedKeys} flows`),
     '',

@@ -55,7 +55,7 @@ async function play(
     const rate = FLOOD_FACTOR * thresholdPps
     say(`flood: ${rate} packets/s of UDP towards ${VICTIM}, for ${floodSeconds} s`)
     const flood = lab.send({ from: 'internet', args: floodArgs(rate, floodSeconds) })
-    const flooded = await flood.ended()
+    const flooded = await flood.report()
     timeline.mark('flood started', flooded.started_unix_ms)
     timeline.mark('flood stopped', flooded.ended_unix_ms)
 
@@ -68,7 +68,8 @@ async function play(
       say(String(error))
     })
 
-    const reports = await Promise.all([quietIn.stop(), quietOut.stop()])
+    for (const quiet of [quietIn, quietOut]) quiet.halt()
+    const reports = await Promise.all([quietIn.report(), quietOut.report()])
     const accounts = await takeAccounts(api, addUp([...reports, flooded]))
     const events = timeline.events()
     return { ...accounts, timeline: events, ok: accounts.ok && isComplete(events) }
