@@ -78,7 +78,7 @@ export class Deltas {
   skip(): void {
     this.#reader.read(this.#maps.parity)
     this.#reader.takeTotals()
-    while (this.#hosts.moved > 0) this.#hosts.take(MOST_ENTRIES)
+    while (this.#hosts.moved > 0) this.#hosts.take(MOST_ENTRIES, performance.now(), 0)
   }
 
   /** The next message is numbered behind this. */
@@ -92,7 +92,8 @@ export class Deltas {
     await this.#slices(() => this.#maps.parity)
     const packets = this.#reader.packets - this.#packetsRead
     this.#packetsRead += packets
-    return { packets, largest: this.#hosts.takeLargest() }
+    const largestUsualPps = this.#hosts.largestUsualPps(performance.now())
+    return { packets, largest: this.#hosts.takeLargest(), largestUsualPps }
   }
 
   /** The end of an epoch: what it got since the last read. `exportIntervalMs` is how long epochs may last. */
@@ -141,7 +142,7 @@ export class Deltas {
         seq: ++this.#seq,
         coversUs: first ? Math.round((now - this.#takenAt) * 1000) : 0,
         nowUnixMs: Date.now(),
-        entries: this.#hosts.take(MOST_ENTRIES),
+        entries: this.#hosts.take(MOST_ENTRIES, now, now - this.#takenAt),
         incoming: first ? totals.incoming : undefined,
         outgoing: first ? totals.outgoing : undefined,
       })

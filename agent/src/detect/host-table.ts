@@ -3,11 +3,13 @@ import { webcrypto as crypto } from 'node:crypto'
 import { DELTA_SIZE } from '@flowdam/proto'
 
 const FIRST_CAPACITY = 1024
-/** 53 bytes each; what comes when even this is full is counted as lost. */
+/** 65 bytes each; what comes when even this is full is counted as lost. */
 const DEFAULT_MOST = 1 << 19
 const DELTA_WORDS = DELTA_SIZE / 4
 const TWO_32 = 4_294_967_296
 const NONE = -1
+/** An entry's usual rate is the average of about so long. */
+const USUAL_MS = 2000
 
 /**
  * Sums per (address, direction, class, marks, vector) since the last message. Entries lie densely, so that a reader
@@ -30,7 +32,11 @@ export class HostTable {
   #moved = new Uint8Array(FIRST_CAPACITY)
   #movedList = new Int32Array(FIRST_CAPACITY)
   #movedCount = 0
+  /** Packets per millisecond, and when that was noted. */
+  #usual = new Float32Array(FIRST_CAPACITY)
+  #usualAt = new Float64Array(FIRST_CAPACITY)
   #largest = 0
+  #largestEntry = NONE
   #index = new Int32Array(FIRST_CAPACITY * 2).fill(NONE)
 
   constructor(most = DEFAULT_MOST) {
@@ -51,6 +57,16 @@ export class HostTable {
     const largest = this.#largest
     this.#largest = 0
     return largest
+  }
+
+  /** Packets per second that are usual for that entry; what has not moved for long has nothing that is. */
+  largestUsualPps(now: number): number {
+    const entry = this.#largestEntry
+    return entry === NONE ? 0 : this.#faded(entry, now - (this.#usualAt[entry] as number)) * 1000
+  }
+
+  #faded(entry: number, idleMs: number): number {
+    return (this.#usual[entry] as number) * Math.max(0, 1 - Math.max(0, idleMs) / USUAL_MS)
   }
 
   /** The entry of the address at `word` of `words` with this meta word, made if there is none; -1 when full. */
@@ -99,7 +115,10 @@ export class HostTable {
       return
     }
     const sum = (this.#packets[entry] as number) + packets
-    if (sum > this.#largest) this.#largest = sum
+    if (sum > this.#largest) {
+      this.#largest = sum
+      this.#largestEntry = entry
+    }
     this.#flows[entry] = (this.#flows[entry] as number) + flows
     this.#packets[entry] = sum
     this.#bytes[entry] = (this.#bytes[entry] as number) + bytes
@@ -109,8 +128,12 @@ export class HostTable {
     }
   }
 
-  /** At most `most` moved entries as HostDeltas.entries has them; they count from zero again. */
-  take(most: number): Buffer {
+  /**
+   * At most `most` moved entries as HostDeltas.entries has them; they count from zero again. `now` is in milliseconds, monotonic;
+   * `elapsedMs` is what they cover.
+   */
+  take(most: number, now: number, elapsedMs: number): Buffer {
+    const weight = Math.min(1, elapsedMs / USUAL_MS)
     const count = Math.min(most, this.#movedCount)
     const buffer = Buffer.allocUnsafeSlow(count * DELTA_SIZE)
     const words = new Uint32Array(buffer.buffer, 0, count * DELTA_WORDS)
@@ -130,6 +153,11 @@ export class HostTable {
       const bytes = this.#bytes[entry] as number
       words[at + 8] = bytes % TWO_32
       words[at + 9] = bytes / TWO_32
+      if (elapsedMs > 0) {
+        const usual = this.#faded(entry, now - (this.#usualAt[entry] as number) - elapsedMs)
+        this.#usual[entry] = usual + (packets / elapsedMs - usual) * weight
+        this.#usualAt[entry] = now
+      }
       this.#flows[entry] = 0
       this.#packets[entry] = 0
       this.#bytes[entry] = 0
@@ -142,6 +170,8 @@ export class HostTable {
   reset(): void {
     if (this.#movedCount > 0) return
     this.#size = 0
+    this.#usual.fill(0)
+    this.#largestEntry = NONE
     this.generation++
     this.#index.fill(NONE)
   }
@@ -155,6 +185,8 @@ export class HostTable {
     this.#bytes = copyInto(new Float64Array(capacity), this.#bytes)
     this.#moved = copyInto(new Uint8Array(capacity), this.#moved)
     this.#movedList = copyInto(new Int32Array(capacity), this.#movedList)
+    this.#usual = copyInto(new Float32Array(capacity), this.#usual)
+    this.#usualAt = copyInto(new Float64Array(capacity), this.#usualAt)
     this.#index = new Int32Array(capacity * 2).fill(NONE)
     const mask = this.#index.length - 1
     const keys = this.#keys
@@ -175,7 +207,10 @@ export class HostTable {
   }
 }
 
-function copyInto<T extends Uint8Array | Uint32Array | Int32Array | Float64Array>(larger: T, from: T): T {
+function copyInto<T extends Uint8Array | Uint32Array | Int32Array | Float32Array | Float64Array>(
+  larger: T,
+  from: T,
+): T {
   larger.set(from)
   return larger
 }

@@ -15,13 +15,13 @@ class Reader {
   }
 
   /** The waits of so many milliseconds. */
-  read(forMs: number, pps: number, victimPps = pps): number[] {
+  read(forMs: number, pps: number, victimPps = pps, usualPps = victimPps): number[] {
     const waits: number[] = []
     for (const end = this.#now + forMs; this.#now < end; ) {
       const seconds = this.#wait / 1000
       this.#now += this.#wait
       this.#wait = this.#pace.next(
-        { packets: pps * seconds, largest: victimPps * seconds },
+        { packets: pps * seconds, largest: victimPps * seconds, largestUsualPps: usualPps },
         this.#now,
         this.#costMs,
         100,
@@ -57,6 +57,18 @@ describe('the pace of reads', () => {
     assert.equal(reader.read(1000, 1_020_000, 25_000)[0], 10)
   })
 
+  it('sees an attack that goes from one victim to the next at the same rate', () => {
+    const reader = new Reader()
+    reader.read(10_000, 60_000, 50_000)
+    assert.equal(reader.read(100, 60_000, 50_000, 0)[0], 10)
+  })
+
+  it('does not mind the bursts of the largest', () => {
+    const reader = new Reader()
+    reader.read(10_000, 60_000, 50_000)
+    assert.deepEqual(new Set(reader.read(1000, 60_000, 50_000, 15_000)), new Set([100]))
+  })
+
   it('takes a quarter of a core at most, however dear a read is', () => {
     const reader = new Reader(12)
     reader.read(10_000, 1000)
@@ -65,7 +77,7 @@ describe('the pace of reads', () => {
 
   it('is never slower than configured', () => {
     const pace = new ReadPace()
-    assert.equal(pace.next({ packets: 0, largest: 0 }, 0, 8, 10), 10)
-    assert.equal(pace.next({ packets: 1e6, largest: 1e6 }, 10, 8, 10), 10)
+    assert.equal(pace.next({ packets: 0, largest: 0, largestUsualPps: 0 }, 0, 8, 10), 10)
+    assert.equal(pace.next({ packets: 1e6, largest: 1e6, largestUsualPps: 1e6 }, 10, 8, 10), 10)
   })
 })

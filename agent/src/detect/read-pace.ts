@@ -9,6 +9,11 @@ const FAST_FOR_MS = 1000
 /** A rise is this much more than the average, and at least so many packets per second more. */
 const RISE_FACTOR = 1.5
 const RISE_PPS = 1000
+/**
+ * The entry that gets most is this much above what is usual for itself: an attack that goes from one victim to the next does not
+ * rise above the average of the largest. More than RISE_FACTOR, for a single one comes in bursts.
+ */
+const OWN_RISE_FACTOR = 4
 /** Half of what the average remembers is younger than 0.7 of this. */
 const AVERAGE_MS = 2000
 
@@ -17,6 +22,8 @@ export interface ReadSums {
   /** Packets of everybody, and of the entry that got most of them: one victim is hidden in the traffic of all. */
   packets: number
   largest: number
+  /** Packets per second that are usual for this entry. */
+  largestUsualPps: number
 }
 
 /**
@@ -32,14 +39,17 @@ export class ReadPace {
   next(sums: ReadSums, now: number, costMs: number, usualMs: number): number {
     const total = this.#total.rises(sums.packets, now)
     const largest = this.#largest.rises(sums.largest, now)
-    if (total || largest) this.#fastUntil = now + FAST_FOR_MS
+    const own = this.#largest.pps > sums.largestUsualPps * OWN_RISE_FACTOR + RISE_PPS
+    if (total || largest || own) this.#fastUntil = now + FAST_FOR_MS
     const fastMs = Math.max(FAST_MS, costMs * COST_FACTOR)
     return now < this.#fastUntil ? Math.min(fastMs, usualMs) : usualMs
   }
 }
 
 class Average {
-  #pps = 0
+  /** As it was at the last read. */
+  pps = 0
+  #average = 0
   #at = -1
 
   rises(packets: number, now: number): boolean {
@@ -49,9 +59,9 @@ class Average {
       return false
     }
     this.#at = now
-    const pps = (packets / elapsed) * 1000
-    const rises = pps > this.#pps * RISE_FACTOR + RISE_PPS
-    this.#pps += (pps - this.#pps) * Math.min(1, elapsed / AVERAGE_MS)
+    this.pps = (packets / elapsed) * 1000
+    const rises = this.pps > this.#average * RISE_FACTOR + RISE_PPS
+    this.#average += (this.pps - this.#average) * Math.min(1, elapsed / AVERAGE_MS)
     return rises
   }
 }
