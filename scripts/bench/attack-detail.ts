@@ -40,20 +40,7 @@ export const attackDetail: Bench = async ({ log }) => {
   const none = run(others)
   const runs = run(flood)
   log(`attack.detail: ${median(none).toFixed(1)} ns a record of no attack, while there is one`)
-  const value = median(runs)
-  return [
-    {
-      id: 'attack.detail',
-      value,
-      unit: 'ns',
-      reference: { what: 'a core at a million records a second, ns', value: REFERENCE_NS },
-      ratio: value / REFERENCE_NS,
-      goal: `<= ${GOAL_NS} ns a record, all of them of an attack`,
-      met: value <= GOAL_NS,
-      runs,
-    },
-    fourAttacks(external),
-  ]
+  return [result('attack.detail', runs, GOAL_NS, 'an attack'), fourAttacks(external)]
 }
 
 /** The same at a million records a second, each of an attack on an address, its prefix, a wider one, and all. */
@@ -69,15 +56,19 @@ function fourAttacks(external: Uint8Array): BenchResult {
     const records = batches[index % batches.length] as Uint8Array
     return cpuNs(() => attacked.scan(records, external, 1000)) / MAX_BATCH_RECORDS
   }).slice(FLOOD_BATCHES / 3)
+  return result('attack.detail.four', runs, FLOOD_GOAL_NS, 'four attacks')
+}
+
+function result(id: string, runs: number[], goalNs: number, of: string): BenchResult {
   const value = median(runs)
   return {
-    id: 'attack.detail.four',
+    id,
     value,
     unit: 'ns',
     reference: { what: 'a core at a million records a second, ns', value: REFERENCE_NS },
     ratio: value / REFERENCE_NS,
-    goal: `<= ${FLOOD_GOAL_NS} ns a record, all of them of four attacks`,
-    met: value <= FLOOD_GOAL_NS,
+    goal: `<= ${goalNs} ns a record, all of them of ${of}`,
+    met: value <= goalNs,
     runs,
   }
 }

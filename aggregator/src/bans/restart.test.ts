@@ -16,11 +16,10 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { parseAddress, parsePrefix } from '@flowdam/common'
 import { apiBan } from '../api/convert.js'
-import type { Detection } from '../detect/detection.js'
 import { NO_RATES, wholeRates } from '../detect/sample.js'
-import { emptyMix } from '../detect/traffic.js'
 import { hookInput } from '../hooks/document.js'
 import { fastnetmonReport } from '../hooks/report.js'
+import { detection } from '../testing/ban-scene.js'
 import { quietLog } from '../testing/quiet-log.js'
 import { Bans } from './bans.js'
 import { Journal } from './journal.js'
@@ -45,27 +44,6 @@ const RULES: BanRules = {
   maxDurationMs: 0,
   dryRun: false,
   holdOffMs: 60_000,
-}
-
-function detection(target: string, more: Partial<Detection> = {}): Detection {
-  return {
-    scope: 'host',
-    target,
-    prefix: parsePrefix(target),
-    direction: 'incoming',
-    hostgroup: '',
-    metric: 'pps',
-    threshold: 1000,
-    value: 5000,
-    times: 5,
-    rates: NO_RATES,
-    averages: NO_RATES,
-    mix: emptyMix(),
-    hosts: [],
-    shared: 0,
-    receivedAt: 0,
-    ...more,
-  }
 }
 
 let files = 0

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseAddress, parsePrefix } from '@flowdam/common'
 import { encodeRecord, type FlowBatch, RECORD_SIZE } from '@flowdam/proto'
-import type { BatchOrigin, BatchSink } from '../../contracts.js'
+import type { BatchOrigin } from '../../contracts.js'
 import type { Source, SourceRegistry } from '../../sources/registry.js'
+import { notingSink } from '../../testing/sinks.js'
 import type { Attack } from '../attack.js'
 import { FlowTap } from './flow-tap.js'
 
@@ -38,16 +39,7 @@ function batch(seq: number, iface = 0): FlowBatch {
 
 function newTap(durable = 0) {
   const passed: number[] = []
-  const sink: BatchSink = {
-    append: async (_origin, { seq }) => {
-      passed.push(seq)
-      return 'stored'
-    },
-    lastSeq: () => durable,
-    queueBytes: 1,
-    hasRoom: () => true,
-    room: async () => {},
-  }
+  const sink = notingSink(passed, durable)
   return { tap: new FlowTap(sink, sources, () => [parsePrefix('203.0.113.9')]), passed }
 }
 

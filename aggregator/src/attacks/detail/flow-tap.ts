@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Prefix } from '@flowdam/common'
 import type { FlowBatch } from '@flowdam/proto'
-import type { AppendResult, BatchOrigin, BatchSink } from '../../contracts.js'
+import type { BatchOrigin, BatchSink } from '../../contracts.js'
 import type { SourceRegistry } from '../../sources/registry.js'
-import { NewBatches } from '../../spool/new-batches.js'
+import { BatchTap } from '../../spool/batch-tap.js'
 import type { Attack } from '../attack.js'
 import { Attacked } from './attacked.js'
 import { type AttackDetail, mergeDetails } from './detail.js'
@@ -19,14 +19,11 @@ const BEFORE_MS = 1000
  * nothing without an attack, 10 ns a record that is of none, 0.33 µs one that is, 0.09 µs when there are too many to look
  * at all of them closely (effort.ts). An agent sends 50 000 a second unless told otherwise.
  */
-export class FlowTap implements BatchSink {
-  readonly #batches: BatchSink
+export class FlowTap extends BatchTap {
   readonly #sources: SourceRegistry
   readonly #prefixesOf: (attack: Attack) => readonly Prefix[]
   readonly #attacked = new Attacked()
   readonly #evidence = new Map<string, { evidence: Evidence; before: AttackDetail | undefined }>()
-  /** What an agent sends again is not counted again. */
-  readonly #new: NewBatches
   readonly #external = new Uint8Array(256)
 
   /** `prefixesOf`: the addresses that an attack is about. */
@@ -35,38 +32,22 @@ export class FlowTap implements BatchSink {
     sources: SourceRegistry,
     prefixesOf: (attack: Attack) => readonly Prefix[],
   ) {
-    this.#batches = batches
-    this.#new = new NewBatches(batches)
+    super(batches)
     this.#sources = sources
     this.#prefixesOf = prefixesOf
   }
 
-  append(origin: BatchOrigin, batch: FlowBatch): Promise<AppendResult> {
-    if (this.#attacked.size > 0 && this.#new.isNew(origin, batch)) {
-      for (let iface = 0; iface < 256; iface++) {
-        const number = origin.sourceOfIface[iface] as number
-        // What no interface table named yet counts as external, as in learnIface.
-        this.#external[iface] = this.#sources.get(number)?.boundary === 'internal' ? 0 : 1
-      }
-      this.#attacked.scan(batch.records, this.#external, batch.epochStartUnixMs - origin.clockSkewMs)
+  protected get looks(): boolean {
+    return this.#attacked.size > 0
+  }
+
+  protected look(origin: BatchOrigin, batch: FlowBatch): void {
+    for (let iface = 0; iface < 256; iface++) {
+      const number = origin.sourceOfIface[iface] as number
+      // What no interface table named yet counts as external, as in learnIface.
+      this.#external[iface] = this.#sources.get(number)?.boundary === 'internal' ? 0 : 1
     }
-    return this.#batches.append(origin, batch)
-  }
-
-  lastSeq(agentId: string, bootId: number): number {
-    return this.#batches.lastSeq(agentId, bootId)
-  }
-
-  get queueBytes(): number {
-    return this.#batches.queueBytes
-  }
-
-  hasRoom(bytes: number): boolean {
-    return this.#batches.hasRoom(bytes)
-  }
-
-  room(): Promise<void> {
-    return this.#batches.room()
+    this.#attacked.scan(batch.records, this.#external, batch.epochStartUnixMs - origin.clockSkewMs)
   }
 
   /** From now on the flows of this attack are looked at. */

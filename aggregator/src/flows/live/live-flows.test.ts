@@ -12,10 +12,11 @@ import {
   type WatchFlowsResponse,
 } from '@flowdam/proto'
 import fc from 'fast-check'
-import type { BatchOrigin, BatchSink } from '../../contracts.js'
+import type { BatchOrigin } from '../../contracts.js'
 import type { Source } from '../../sources/registry.js'
 import { until } from '../../testing/daemon.js'
 import { makeRecords } from '../../testing/records.js'
+import { notingSink } from '../../testing/sinks.js'
 import { LiveFlows } from './live-flows.js'
 import { type FlowFilter, Matcher } from './matcher.js'
 
@@ -59,16 +60,7 @@ function recordsOf(...fields: Partial<FlowRecord>[]): Uint8Array {
 
 function newLive(durable = 0) {
   const passed: number[] = []
-  const sink: BatchSink = {
-    append: async (_origin, { seq }) => {
-      passed.push(seq)
-      return 'stored'
-    },
-    lastSeq: () => durable,
-    queueBytes: 1,
-    hasRoom: () => true,
-    room: async () => {},
-  }
+  const sink = notingSink(passed, durable)
   const sources = { get: (number: number) => (number === 1 ? ({ interface: 'eth0' } as Source) : undefined) }
   return { live: new LiveFlows(sink, sources), passed }
 }

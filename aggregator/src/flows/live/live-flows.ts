@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type FlowBatch, RECORD_SIZE } from '@flowdam/proto'
 import { RetryError } from '../../api/errors.js'
-import type { AppendResult, BatchOrigin, BatchSink } from '../../contracts.js'
+import type { BatchOrigin, BatchSink } from '../../contracts.js'
 import type { SourceRegistry } from '../../sources/registry.js'
-import { NewBatches } from '../../spool/new-batches.js'
+import { BatchTap } from '../../spool/batch-tap.js'
 import { epochLimit, trustedEpochStart } from '../../spool/pending.js'
 import { type FlowFilter, Matcher, RECORD_WORDS } from './matcher.js'
 import { FlowWatcher, type TakeFlows } from './watcher.js'
@@ -24,10 +24,8 @@ const BLOCK = 256
  * Shows flow batches to who watches, on their way to the spool. While nobody does, that is one comparison a batch. Ingest
  * never waits for a watcher: what one has no room for is counted, and it is told.
  */
-export class LiveFlows implements BatchSink {
-  readonly #batches: BatchSink
+export class LiveFlows extends BatchTap {
   readonly #sources: Pick<SourceRegistry, 'get'>
-  readonly #new: NewBatches
   readonly #watchers = new Set<FlowWatcher>()
   /** For batches that the decoder put askew. */
   #aligned = new Uint32Array(0)
@@ -37,31 +35,12 @@ export class LiveFlows implements BatchSink {
   missed = 0
 
   constructor(batches: BatchSink, sources: Pick<SourceRegistry, 'get'>) {
-    this.#batches = batches
+    super(batches)
     this.#sources = sources
-    this.#new = new NewBatches(batches)
   }
 
-  append(origin: BatchOrigin, batch: FlowBatch): Promise<AppendResult> {
-    // Before the spool changes the records in place.
-    if (this.#watchers.size > 0 && this.#new.isNew(origin, batch)) this.#look(origin, batch)
-    return this.#batches.append(origin, batch)
-  }
-
-  lastSeq(agentId: string, bootId: number): number {
-    return this.#batches.lastSeq(agentId, bootId)
-  }
-
-  get queueBytes(): number {
-    return this.#batches.queueBytes
-  }
-
-  hasRoom(bytes: number): boolean {
-    return this.#batches.hasRoom(bytes)
-  }
-
-  room(): Promise<void> {
-    return this.#batches.room()
+  protected get looks(): boolean {
+    return this.#watchers.size > 0
   }
 
   get watchers(): number {
@@ -92,7 +71,7 @@ export class LiveFlows implements BatchSink {
     throw new RetryError('FD_FLOW_WATCHES', `no more than the ${most} watch flows at the same time`, RETRY_MS)
   }
 
-  #look(origin: BatchOrigin, batch: FlowBatch): void {
+  protected look(origin: BatchOrigin, batch: FlowBatch): void {
     const records = Math.floor(batch.records.length / RECORD_SIZE)
     const seen = {
       words: this.#wordsOf(batch.records, records),
